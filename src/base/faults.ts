@@ -1,0 +1,26 @@
+/**
+ * Faults: our surroundings break (database gone, disk full, bad settings). Each has a code from this one catalogue, named in
+ * ops/faults.md. What a remote server says is never a fault (model/outcome.ts); a bug is never caught.
+ */
+export const FAULTS = {
+  SETTINGS_UNREADABLE: "The settings file cannot be read",
+  SETTINGS_INVALID: "The settings are not valid",
+  DATABASE_UNREACHABLE: "PostgreSQL does not answer",
+  DATABASE_START: "The embedded PostgreSQL does not start",
+  DATABASE_SCHEMA: "The database's schema is not the one this version needs",
+  JOURNAL_UNWRITABLE: "The journal cannot be written",
+  JOURNAL_LOCKED: "Another process uses this journal",
+  KEY_UNREADABLE: "A key file cannot be read",
+  PORT_TAKEN: "The port is in use",
+  THREADS_FAILED: "A render thread ended",
+} as const;
+export type FaultCode = keyof typeof FAULTS;
+
+export class Fault extends Error {
+  readonly code: FaultCode;
+  constructor(code: FaultCode, detail: string, cause?: unknown) {
+    super(`${FAULTS[code]}: ${detail}`, cause === undefined ? undefined : { cause });
+    this.name = "Fault";
+    this.code = code;
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * The door to PostgreSQL, and the only importer of `postgres`. Ids are bigint in the tables and safe integers here: a message id is
+ * volume << 32 | number and stays under 2^53 until volume 2,097,152.
+ */
+import postgres from "postgres";
+
+export type Sql = postgres.Sql<{ bigint: number }>;
+/** Inside a transaction or outside of it. */
+export type AnySql = Sql | postgres.TransactionSql<{ bigint: number }>;
+
+export interface SqlOptions {
+  /** Connections of this process. */
+  readonly poolSize: number;
+  /** application_name, seen in pg_stat_activity. */
+  readonly name: string;
+}
+
+/** Opens a lazy pool on a `postgres://` URL. Close with `sql.end({ timeout: seconds })`. */
+export function openSql(url: string, options: SqlOptions): Sql {
+  return postgres(url, {
+    max: options.poolSize,
+    connection: { application_name: options.name },
+    types: {
+      bigint: {
+        to: 20,
+        from: [20],
+        serialize: (value: number) => String(value),
+        parse: (text: string) => {
+          const value = Number(text);
+          if (!Number.isSafeInteger(value)) throw new RangeError(`bigint ${text} is outside of the safe integers`);
+          return value;
+        },
+      },
+    },
+    connect_timeout: 10,
+    idle_timeout: 0,
+    // A query that the server never answers would hold a lease for ever; statements of ours take milliseconds.
+    onnotice: () => {},
+  }) as Sql;
+}
+
+/** Channels of NOTIFY: who listens learns at once, who missed it finds out at its next look (mta/claim loop, every few seconds). */
+export const CHANNELS = {
+  /** New due parts; payload: delivery id. */
+  work: "postilion_work",
+  /** A delivery changed its state; payload: `<id> <state>`. */
+  delivery: "postilion_delivery",
+} as const;
