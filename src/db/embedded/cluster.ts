@@ -21,13 +21,15 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { Fault } from "../../base/faults.ts";
 import type { Log } from "../../base/log.ts";
 import { type Binaries, type RunAs, SYSTEM_FOLDER, credentials, reachable } from "./binaries.ts";
 
 export interface ClusterPaths {
   readonly base: string;
+  /** True when it is not under the wished folder. */
+  readonly moved: boolean;
   readonly cluster: string;
   readonly access: string;
   readonly owner: string;
@@ -55,6 +57,7 @@ export function locate(dataDir: string, as: RunAs): ClusterPaths {
   const path = (name: string): string => join(base, name);
   return {
     base,
+    moved: !here,
     cluster: path("postgres"),
     access: path("postgres.json"),
     owner: path("postgres.owner"),
@@ -64,7 +67,8 @@ export function locate(dataDir: string, as: RunAs): ClusterPaths {
 
 /** Whose an existing cluster is: it must be started by that user and no other. Undefined: there is none. */
 export function ownerOf(paths: ClusterPaths): { uid: number; gid: number } | undefined {
-  return statSync(join(paths.cluster, "PG_VERSION"), { throwIfNoEntry: false });
+  const stat = statSync(paths.cluster, { throwIfNoEntry: false });
+  return stat && { uid: stat.uid, gid: stat.gid };
 }
 
 /** Makes the cluster unless it exists. Faults: DATABASE_START. */
@@ -73,8 +77,9 @@ export function create(paths: ClusterPaths, binaries: Binaries, as: RunAs, sync:
   const began = Date.now();
   const fresh = `${paths.cluster}.new-${process.pid}`;
   const passwordFile = `${fresh}.password`;
-  mkdirSync(paths.base, { recursive: true });
-  if (!reachable(paths.base, as)) chmodSync(paths.base, statSync(paths.base).mode | 0o011);
+  const first = mkdirSync(paths.base, { recursive: true });
+  // Whatever our umask is, the server's user must get through the folders we just made.
+  if (first !== undefined) for (let at = paths.base; at.length >= first.length; at = dirname(at)) chmodSync(at, 0o755);
   try {
     rmSync(fresh, { recursive: true, force: true });
     mkdirSync(fresh, { mode: 0o700 });
@@ -129,7 +134,15 @@ export function readAccess(paths: ClusterPaths): Access {
 export function writeAccess(paths: ClusterPaths, access: Access): void {
   const fresh = `${paths.access}.new-${process.pid}`;
   writeFileSync(fresh, `${JSON.stringify(access)}\n`, { mode: 0o600 });
+  handOver(paths, fresh);
   renameSync(fresh, paths.access);
+}
+
+/** Root working in another user's folder leaves nothing there that this user could not use at the next start. */
+export function handOver(paths: ClusterPaths, file: string): void {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = statSync(paths.base);
+  chownSync(file, uid, gid);
 }
 
 /** Writes postilion.conf: our load is many short transactions, COPY, and batched updates, on a machine shared with the mta. */
