@@ -33,10 +33,10 @@ export interface World {
   readonly now: () => number;
 }
 
-/** Where a recipient must end. `failed` has what the server answers, or '' when there is no server to ask. */
+/** Where a recipient must end, and for what reason in the ledger's words (model/reason.ts). */
 export type Fate =
   | { readonly status: "sent" }
-  | { readonly status: "failed"; readonly reply: string; readonly says: string };
+  | { readonly status: "failed"; readonly reason: "user-unknown" | "mailbox-full" | "invalid-domain" };
 
 const UNKNOWN = "550 5.1.1 no such user here";
 const QUOTA = "552 5.2.2 mailbox is full";
@@ -97,11 +97,10 @@ export function recipientDomains(): readonly string[] {
 
 export function fate(address: string, seed: number): Fate {
   const who = characterOf(address);
-  if (who.dns === "null mx" || who.dns === "no such domain") return { status: "failed", reply: "", says: who.says };
   const part = share(address, seed);
-  if (who.name === "unknown users" && part < SHARES.unknown)
-    return { status: "failed", reply: UNKNOWN, says: who.says };
-  if (who.name === "mailbox full" && part < SHARES.quota) return { status: "failed", reply: QUOTA, says: who.says };
+  if (who.dns === "null mx" || who.dns === "no such domain") return { status: "failed", reason: "invalid-domain" };
+  if (who.name === "unknown users" && part < SHARES.unknown) return { status: "failed", reason: "user-unknown" };
+  if (who.name === "mailbox full" && part < SHARES.quota) return { status: "failed", reason: "mailbox-full" };
   return { status: "sent" };
 }
 

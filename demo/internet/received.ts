@@ -30,6 +30,8 @@ export interface Received {
   /** How many messages so far, and when the first one came (epoch ms, 0: none yet). */
   readonly total: number;
   readonly firstAt: number;
+  /** Messages in the busiest second. */
+  readonly peak: number;
   take(host: string, message: Accepted): void;
   /** Writes what is known into a folder. */
   report(folder: string): Promise<Receipt>;
@@ -47,6 +49,9 @@ export function openReceived(now: () => number): Received {
   const hosts = new Map<string, Tally>();
   let total = 0;
   let firstAt = 0;
+  let peak = 0;
+  let second = 0;
+  let inSecond = 0;
   return {
     get total() {
       return total;
@@ -54,9 +59,19 @@ export function openReceived(now: () => number): Received {
     get firstAt() {
       return firstAt;
     },
+    get peak() {
+      return Math.max(peak, inSecond);
+    },
     take(host, message) {
-      if (firstAt === 0) firstAt = now();
+      const at = now();
+      if (firstAt === 0) firstAt = at;
       total++;
+      if (Math.floor(at / 1000) !== second) {
+        peak = Math.max(peak, inSecond);
+        second = Math.floor(at / 1000);
+        inSecond = 0;
+      }
+      inSecond++;
       const tally = hosts.get(host) ?? { messages: 0, bytes: 0, overTls: 0, samples: [] };
       hosts.set(host, tally);
       tally.messages++;
