@@ -9,8 +9,17 @@ const count = (fallback: number, text: string, min = 1) => z.number().int().min(
 
 const database = z
   .strictObject({
-    url: z.string().default("").describe("postgres://user:password@host:port/name; empty: an embedded PostgreSQL under dataDir"),
-    port: z.number().int().min(0).max(65535).default(0).describe("Port of the embedded PostgreSQL on 127.0.0.1; 0: a free one"),
+    url: z
+      .string()
+      .default("")
+      .describe("postgres://user:password@host:port/name; empty: an embedded PostgreSQL under dataDir"),
+    port: z
+      .number()
+      .int()
+      .min(0)
+      .max(65535)
+      .default(0)
+      .describe("Port of the embedded PostgreSQL on 127.0.0.1; 0: a free one"),
     poolSize: count(8, "Connections each process keeps to the database"),
   })
   .prefault({});
@@ -19,7 +28,10 @@ const web = z
   .strictObject({
     host: z.string().default("127.0.0.1").describe("Address the HTTP API listens on"),
     port: z.number().int().min(0).max(65535).default(8080).describe("Port of the HTTP API"),
-    bodyLimitBytes: count(32 * 1024 * 1024, "Largest body of a JSON request (recipient uploads are streamed and have no limit)"),
+    bodyLimitBytes: count(
+      32 * 1024 * 1024,
+      "Largest body of a JSON request (recipient uploads are streamed and have no limit)",
+    ),
     contentLimitBytes: count(20 * 1024 * 1024, "Largest content of a delivery, attachments included"),
     variablesLimitBytes: count(64 * 1024, "Largest variables of one recipient"),
     uploads: count(4, "Recipient uploads at once; more are answered 429"),
@@ -29,12 +41,18 @@ const web = z
 
 const dns = z
   .strictObject({
-    servers: z.array(z.string()).default([]).describe("Resolvers as address or address:port; empty: those of the system"),
+    servers: z
+      .array(z.string())
+      .default([])
+      .describe("Resolvers as address or address:port; empty: those of the system"),
     timeoutMs: ms(5000, "Time for one query"),
     tries: count(4, "Tries a query gets"),
     cacheMs: ms(300_000, "How long an answer is kept"),
     negativeCacheMs: ms(60_000, "How long 'no such domain' is kept"),
-    prefer: z.enum(["ipv4", "ipv6", "ipv4-only", "ipv6-only"]).default("ipv4").describe("Which addresses of an exchanger are tried first"),
+    prefer: z
+      .enum(["ipv4", "ipv6", "ipv4-only", "ipv6-only"])
+      .default("ipv4")
+      .describe("Which addresses of an exchanger are tried first"),
   })
   .prefault({});
 
@@ -51,8 +69,14 @@ const smtp = z
     dotMs: ms(600_000, "RFC 5321 §4.5.3.2.6: answer to the final dot; shorter values cause duplicates"),
     idleMs: ms(5_000, "How long an idle session is kept for the next message"),
     chunking: z.boolean().default(true).describe("Use BDAT (RFC 3030) where it is offered"),
-    pipelineDepth: count(2, "Messages in flight on a session that has CHUNKING; all of them are in doubt when it breaks"),
-    dsn: z.enum(["never", "off"]).default("off").describe("never: ask NOTIFY=NEVER where DSN (RFC 3461) is offered, so that no bounce mail is made"),
+    pipelineDepth: count(
+      2,
+      "Messages in flight on a session that has CHUNKING; all of them are in doubt when it breaks",
+    ),
+    dsn: z
+      .enum(["never", "off"])
+      .default("off")
+      .describe("never: ask NOTIFY=NEVER where DSN (RFC 3461) is offered, so that no bounce mail is made"),
   })
   .prefault({});
 
@@ -68,15 +92,24 @@ const rule = z.strictObject({
   connections: count(20, "Connections at once from one IP to one site"),
   messagesPerConnection: count(1000, "Messages on one connection, then it is closed"),
   messagesPerHour: z.number().int().min(0).default(0).describe("Messages an hour from one IP to one site; 0: no limit"),
-  tls: z.enum(["opportunistic", "required", "disabled"]).default("opportunistic").describe("STARTTLS: use it if it works, insist on a valid certificate, or never"),
+  tls: z
+    .enum(["opportunistic", "required", "disabled"])
+    .default("opportunistic")
+    .describe("STARTTLS: use it if it works, insist on a valid certificate, or never"),
 });
 
 const relay = z
   .strictObject({
-    host: z.string().default("").describe("Smart host all mail goes to; empty: deliver to the exchangers of each domain"),
+    host: z
+      .string()
+      .default("")
+      .describe("Smart host all mail goes to; empty: deliver to the exchangers of each domain"),
     port: z.number().int().min(1).max(65535).default(25).describe("Its port"),
     user: z.string().default("").describe("User for AUTH PLAIN or LOGIN; empty: no AUTH"),
-    password: z.string().default("").meta({ secret: true }).describe("Password for AUTH; only ever sent over TLS unless insecureAuth"),
+    password: z
+      .string()
+      .default("")
+      .meta({ secret: true, description: "Password for AUTH; only ever sent over TLS unless insecureAuth" }),
     insecureAuth: z.boolean().default(false).describe("Send the password without TLS too"),
   })
   .prefault({});
@@ -84,14 +117,22 @@ const relay = z
 const mta = z
   .strictObject({
     processes: count(1, "mta processes on this machine"),
-    threads: z.number().int().min(0).default(0).describe("Threads of a process that personalise and sign; 0: one a core"),
+    threads: z
+      .number()
+      .int()
+      .min(0)
+      .default(0)
+      .describe("Threads of a process that personalise and sign; 0: one a core"),
     helo: z.string().default("").describe("EHLO name; empty: the host name"),
     partSize: count(500, "Recipients of a part: what is claimed and recorded together"),
     window: count(4000, "Messages a process holds claimed in memory"),
     leaseMs: ms(60_000, "How long a claim lasts without renewal; a dead machine's parts return after it"),
     sessions: count(1000, "SMTP sessions of a process"),
     batch: count(32, "Messages a thread renders in one task"),
-    verifyMode: z.boolean().default(false).describe("Do everything but open an SMTP session; every message counts as sent"),
+    verifyMode: z
+      .boolean()
+      .default(false)
+      .describe("Do everything but open an SMTP session; every message counts as sent"),
     fairness: z
       .strictObject({
         transactional: count(64, "Turns of class transactional while all classes have work"),
@@ -104,15 +145,26 @@ const mta = z
     dns,
     relay,
     affinities: z
-      .array(z.strictObject({ name: z.string().describe("What a delivery names"), ips: z.array(ip).min(1).prefault([{}]) }))
+      .array(
+        z.strictObject({ name: z.string().describe("What a delivery names"), ips: z.array(ip).min(1).prefault([{}]) }),
+      )
       .min(1)
       .prefault([{ name: "default" }])
       .describe("Named sets of outgoing IPs"),
-    rules: z
-      .array(rule)
-      .default([])
-      .describe("First match wins; a last rule * with the defaults is always there"),
-    journalSync: z.boolean().default(false).describe("fdatasync the journal before each dot; without it a power cut (not a crash) puts everything unrecorded in doubt"),
+    rules: z.array(rule).default([]).describe("First match wins; a last rule * with the defaults is always there"),
+    journalSync: z
+      .boolean()
+      .default(false)
+      .describe(
+        "fdatasync the journal before each dot; without it a power cut (not a crash) puts everything unrecorded in doubt",
+      ),
+  })
+  .prefault({});
+
+const watchdog = z
+  .strictObject({
+    readyMs: ms(60_000, "How long a module may take until it is ready; then it is started anew"),
+    drainMs: ms(30_000, "How long a module may take to finish its work after SIGTERM; then it is killed"),
   })
   .prefault({});
 
@@ -123,23 +175,38 @@ const dkim = z.strictObject({
 });
 
 export const settingsSchema = z.strictObject({
-  dataDir: z.string().default("./var").describe("Where the appliance keeps its files: embedded database, journals, keys"),
+  dataDir: z
+    .string()
+    .default("./var")
+    .describe("Where the appliance keeps its files: embedded database, journals, keys"),
   machine: z.string().default("").describe("Name of this machine in leases and events; empty: the host name"),
   log: z
     .strictObject({
-      level: z.enum(["trace", "debug", "info", "warn", "error"]).default("info").describe("Least severe level that is written"),
-      pretty: z.enum(["auto", "always", "never"]).default("auto").describe("Coloured lines on a terminal, JSON elsewhere"),
+      level: z
+        .enum(["trace", "debug", "info", "warn", "error"])
+        .default("info")
+        .describe("Least severe level that is written"),
+      pretty: z
+        .enum(["auto", "always", "never"])
+        .default("auto")
+        .describe("Coloured lines on a terminal, JSON elsewhere"),
     })
     .prefault({}),
   database,
   web,
   mta,
+  watchdog,
   dkim: z.array(dkim).default([]).describe("Signing keys; every key whose domain matches signs"),
   returnPathDomain: z.string().default("bounces.localhost").describe("Default domain of the envelope sender"),
   tracking: z
-    .strictObject({ url: z.string().default("").describe("Base address of the redirection server, used for one-click unsubscribe") })
+    .strictObject({
+      url: z.string().default("").describe("Base address of the redirection server, used for one-click unsubscribe"),
+    })
     .prefault({}),
-  tokenKeyFile: z.string().default("").describe("Keys that sign tokens; empty: keys/token.json under dataDir, made at first start"),
+  tokenKeyFile: z
+    .string()
+    .default("")
+    .describe("Keys that sign tokens; empty: keys/token.json under dataDir, made at first start"),
 });
 
 /** All settings, complete: every default is in. */
@@ -152,4 +219,30 @@ export type WebSettings = Settings["web"];
 /** Settings with every default in place, for tests and for a machine without a file. Throws ZodError. */
 export function parseSettings(input: unknown): Settings {
   return settingsSchema.parse(input ?? {});
+}
+
+/** The schema as JSON Schema: names, types, defaults, sentences. What `config/describe.ts` reads. */
+export function settingsJsonSchema(): unknown {
+  return z.toJSONSchema(settingsSchema, { io: "input" });
+}
+
+/** One thing that is wrong with given settings. */
+export interface SettingsProblem {
+  /** Names and array indexes from the root. */
+  readonly path: readonly (string | number)[];
+  /** The name nobody knows, when that is the problem; else ''. */
+  readonly unknown: string;
+  readonly text: string;
+}
+
+/** The complete settings, or everything that is wrong with the given ones. */
+export function checkSettings(input: unknown): { settings: Settings } | { problems: SettingsProblem[] } {
+  const result = settingsSchema.safeParse(input);
+  if (result.success) return { settings: result.data };
+  const problems = result.error.issues.flatMap((issue): SettingsProblem[] => {
+    const path = issue.path.map((step) => (typeof step === "number" ? step : String(step)));
+    if (issue.code !== "unrecognized_keys") return [{ path, unknown: "", text: issue.message }];
+    return issue.keys.map((key) => ({ path: [...path, key], unknown: key, text: "no such setting" }));
+  });
+  return { problems };
 }
