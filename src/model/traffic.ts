@@ -26,6 +26,8 @@ export interface LaneKey {
   /** First exchanger's name: what the masks of rules are held against. */
   readonly mx: string;
   readonly publicId: number;
+  /** Local address of the outgoing IP, '' for the system's choice. */
+  readonly localAddress: string;
 }
 
 /** A permission to hold one connection open. `close` gives it back, once. */

@@ -52,6 +52,7 @@ create table part (
   first_id     bigint not null,
   last_id      bigint not null,
   domain       text collate "C" not null default '',  -- '' when the part mixes domains
+  priority     smallint not null default 2,           -- of its delivery: transactional parts are found without it
   due_at       timestamptz,                           -- null: no open message is left
   owner        text collate "C" not null default '',  -- 'machine/slot', '' when free
   epoch        int not null default 0,                -- +1 at each claim: the fence
@@ -68,6 +69,7 @@ create table part (
 );
 create index part_of_delivery on part (delivery_id, first_id);
 create index part_ready on part (delivery_id, due_at, id) where due_at is not null and owner = '';
+create index part_urgent on part (due_at) where due_at is not null and owner = '' and priority = 0;
 create index part_owned on part (owner) where owner <> '';
 
 create table message (

@@ -1,0 +1,76 @@
+/**
+ * After an attempt: settle() says what the outcome means, this carries it out: recorded, moved to another path, or given back.
+ * Also the permission before the dot: the lease must be ours for certain and the intent must be in the journal.
+ */
+import type { Clock } from "../base/clock.ts";
+import type { Outcome } from "../model/outcome.ts";
+import { settle } from "../model/settle.ts";
+import { type Held, mayGo } from "./held.ts";
+import type { Journal } from "./journal.ts";
+import type { Lane } from "./lane.ts";
+import type { Recorder } from "./recorder.ts";
+
+/** After a hold on our own side (journal, lease) a message waits this long, so that a full disk does not spin. */
+const HOLD_MS = 2000;
+
+export interface Attempts {
+  finish(held: Held, outcome: Outcome, lane: Lane | null, deliveredBefore: number, final: boolean): void;
+  /** SessionEvents.permit by message id. */
+  permit(messageId: number): boolean;
+  /** A message is on its way to a session: permit() will ask for it. */
+  expect(held: Held): void;
+}
+
+export interface AttemptDeps {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly journal: Journal;
+  readonly recorder: Recorder;
+  /** True while this process may be sure that its leases hold. */
+  leaseHolds(): boolean;
+}
+
+export function openAttempts(deps: AttemptDeps): Attempts {
+  const { clock, journal, recorder } = deps;
+  const expected = new Map<number, Held>();
+
+  return {
+    expect: (held) => void expected.set(held.id, held),
+    permit(id) {
+      const held = expected.get(id);
+      if (held === undefined || !mayGo(held) || !deps.leaseHolds()) return false;
+      return journal.intend({
+        id,
+        partId: held.part.claim.id,
+        epoch: held.part.claim.epoch,
+        deliveryId: held.part.delivery.id,
+        status: held.status,
+        attempts: held.attempts,
+      });
+    },
+    finish(held, outcome, lane, deliveredBefore, final) {
+      expected.delete(held.id);
+      const { delivery } = held.part;
+      const settlement = settle(
+        outcome,
+        {
+          attempts: held.attempts,
+          moves: final ? Number.POSITIVE_INFINITY : held.moves,
+          deliveredBefore,
+          retry: delivery.retry,
+          deadline: delivery.deadline,
+          inDoubt: delivery.inDoubt,
+        },
+        clock.now(),
+        deps.random(),
+      );
+      if (settlement.next === "record") recorder.settle(held, outcome, settlement);
+      else if (settlement.next === "hold" || lane === null || !mayGo(held))
+        recorder.giveBack(held, clock.now() + HOLD_MS);
+      else {
+        held.moves++;
+        lane.enqueue(held);
+      }
+    },
+  };
+}

@@ -1,0 +1,38 @@
+/** What an mta holds in memory of deliveries, parts and messages between claim and release. */
+import type { ActiveDelivery, ClaimedPart } from "../db/claims.ts";
+import type { SharedContent } from "../render/contract.ts";
+
+/** Mutable: a pause or a stop is seen by everything that holds it. */
+export interface HeldDelivery extends Omit<ActiveDelivery, "state"> {
+  state: string;
+  readonly content: SharedContent;
+}
+
+export interface HeldPart {
+  readonly claim: ClaimedPart;
+  readonly delivery: HeldDelivery;
+  /** Messages loaded that are neither recorded nor given back. */
+  open: number;
+  /** Epoch ms: given back messages need not be looked at before. */
+  notBefore: number;
+  /** True once it is known to be no longer ours. */
+  lost: boolean;
+}
+
+export interface Held {
+  readonly id: number;
+  readonly part: HeldPart;
+  readonly address: string;
+  readonly domain: string;
+  readonly variables: string;
+  /** Number of the status it was loaded with. */
+  readonly status: number;
+  readonly attempts: number;
+  /** Times it was moved to another path since it was claimed. */
+  moves: number;
+}
+
+/** Whether a message may still be sent: its delivery runs and its part is ours. */
+export function mayGo(held: Held): boolean {
+  return !held.part.lost && held.part.delivery.state === "sending";
+}

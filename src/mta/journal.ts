@@ -1,0 +1,272 @@
+/**
+ * The journal: what this mta was about to do, written before it does it. `intend` writes a line before the final dot of a message
+ * leaves, `settled` one when its answer was read; so after a `kill -9` the next process of this slot knows exactly which messages are
+ * in doubt (intended, not settled), which have an outcome the ledger may not know yet, and that all others were never sent.
+ *
+ * write(2) is enough for that: the page cache outlives the process. A power cut loses it, so the head of each segment names the boot; when
+ * that differs and `sync` is off, the reader says the journal is not complete and everything unrecorded counts as in doubt.
+ *
+ * Segments `<number>.journal`, one line a fact, append only, removed when the ledger has everything in them:
+ *     {"journal":1,"owner":…,"boot":…}          head
+ *     I <message id> <part id> <epoch> <delivery id> <status> <attempts>
+ *     S <json of the outcome record>
+ */
+import {
+  closeSync,
+  fdatasyncSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import { Fault } from "../base/faults.ts";
+import type { Log } from "../base/log.ts";
+import type { OutcomeRecord } from "../db/record.ts";
+
+const SEGMENT_BYTES = 4 * 1024 * 1024;
+
+export interface Intent {
+  readonly id: number;
+  readonly partId: number;
+  readonly epoch: number;
+  readonly deliveryId: number;
+  readonly status: number;
+  readonly attempts: number;
+}
+
+/** What the journal of an ended process says. */
+export interface JournalRest {
+  /** Settled; the ledger may or may not have them. */
+  readonly settled: readonly OutcomeRecord[];
+  /** Intended and not settled. */
+  readonly inDoubt: readonly Intent[];
+  /** False after a power cut: facts may be missing. */
+  readonly complete: boolean;
+}
+
+export interface Journal {
+  /** False: the disk refused, nothing may be sent now. */
+  intend(intent: Intent): boolean;
+  settled(record: OutcomeRecord): void;
+  /** The ledger has these: their lines are no longer needed. */
+  recorded(ids: Iterable<number>): void;
+  /** Messages of which the journal still holds an intent. */
+  readonly open: number;
+  /** False while the disk refuses; `probe` tries again. */
+  readonly writable: boolean;
+  probe(): boolean;
+  close(): void;
+}
+
+export interface JournalOptions {
+  readonly folder: string;
+  readonly owner: string;
+  /** Identity of this boot of the machine; '' when unknown. */
+  readonly boot: string;
+  readonly sync: boolean;
+  readonly log: Log;
+  /** For tests: stands in for write(2). */
+  readonly write?: (fd: number, text: string) => void;
+}
+
+/** Writes the whole text or throws; a short write (disk full in the middle) is completed or throws at its next turn. */
+function writeAll(fd: number, text: string): void {
+  const bytes = Buffer.from(text, "utf8");
+  let at = 0;
+  while (at < bytes.length) at += writeSync(fd, bytes, at);
+}
+
+interface Segment {
+  readonly path: string;
+  open: number;
+}
+
+/** Opens the journal of a slot, with what its last process left. Throws Fault JOURNAL_LOCKED or JOURNAL_UNWRITABLE. */
+export function openJournal(options: JournalOptions): { journal: Journal; rest: JournalRest; forget: () => void } {
+  const { folder, log } = options;
+  const write = options.write ?? writeAll;
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new Fault("JOURNAL_UNWRITABLE", folder, error);
+  }
+  const unlock = lock(folder);
+  const old = segmentNames(folder);
+  const rest = readRest(folder, old, options);
+  let number = Number.parseInt(old.at(-1) ?? "0", 10);
+  const home = new Map<number, Segment>();
+  let current: Segment = { path: "", open: 0 };
+  let fd = -1;
+  let bytes = 0;
+  let writable = true;
+  let closed = false;
+
+  function startSegment(): void {
+    // Counted before it is made: a segment that a full disk left without its head is never opened again.
+    number++;
+    const path = join(folder, `${String(number).padStart(10, "0")}.journal`);
+    const next = openSync(path, "ax", 0o600);
+    try {
+      write(next, `${JSON.stringify({ journal: 1, owner: options.owner, boot: options.boot })}\n`);
+      if (options.sync) fsyncSync(next);
+    } catch (error) {
+      closeSync(next);
+      unlinkSync(path);
+      throw error;
+    }
+    const before = current;
+    if (fd >= 0) closeSync(fd);
+    fd = next;
+    bytes = 0;
+    current = { path, open: 0 };
+    if (before.path !== "" && before.open === 0) unlinkSync(before.path);
+  }
+
+  function append(line: string, sync: boolean): boolean {
+    try {
+      if (fd < 0 || bytes > SEGMENT_BYTES) startSegment();
+      write(fd, line);
+      bytes += line.length;
+      if (sync) fdatasyncSync(fd);
+      if (!writable) log.info({ folder }, "the journal can be written again");
+      writable = true;
+    } catch (error) {
+      // What was cut short stays at the end of its segment, where the reader drops it; the next line opens a new one.
+      if (writable) log.error({ folder, err: error }, "the journal cannot be written: nothing is sent until it can");
+      writable = false;
+      if (fd >= 0) closeSync(fd);
+      fd = -1;
+    }
+    return writable;
+  }
+
+  const journal: Journal = {
+    intend(intent) {
+      const ok = append(
+        `I ${intent.id} ${intent.partId} ${intent.epoch} ${intent.deliveryId} ${intent.status} ${intent.attempts}\n`,
+        options.sync,
+      );
+      if (ok && !home.has(intent.id)) {
+        home.set(intent.id, current);
+        current.open++;
+      }
+      return ok;
+    },
+    settled(record) {
+      if (home.has(record.id)) append(`S ${JSON.stringify(record)}\n`, false);
+    },
+    recorded(ids) {
+      for (const id of ids) {
+        const segment = home.get(id);
+        if (segment === undefined) continue;
+        home.delete(id);
+        segment.open--;
+        if (segment.open === 0 && segment !== current) unlinkSync(segment.path);
+      }
+    },
+    get open() {
+      return home.size;
+    },
+    get writable() {
+      return writable;
+    },
+    probe: () => append("\n", false),
+    close() {
+      if (closed) return;
+      closed = true;
+      if (fd >= 0) closeSync(fd);
+      if (home.size === 0 && current.path !== "") unlinkSync(current.path);
+      unlock();
+    },
+  };
+  /** Removes the segments of the last process: call when the ledger has all that `rest` says. */
+  const forget = (): void => {
+    for (const name of old) unlinkSync(join(folder, name));
+  };
+  return { journal, rest, forget };
+}
+
+function segmentNames(folder: string): string[] {
+  return readdirSync(folder)
+    .filter((name) => name.endsWith(".journal"))
+    .sort();
+}
+
+/** One process a journal: two would each think the other's messages were never sent. The lock names a process and when it began. */
+function lock(folder: string): () => void {
+  const path = join(folder, "lock");
+  for (;;) {
+    try {
+      writeFileSync(path, `${process.pid} ${processStart(process.pid)}`, { flag: "wx", mode: 0o600 });
+      return () => unlinkSync(path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw new Fault("JOURNAL_UNWRITABLE", path, error);
+    }
+    const [pid = "", start = ""] = readFileSync(path, "utf8").split(" ");
+    if (start !== "" && processStart(Number(pid)) === start && Number(pid) !== process.pid)
+      throw new Fault("JOURNAL_LOCKED", `${folder} is held by process ${pid}`);
+    unlinkSync(path);
+  }
+}
+
+/** Start time of a process in clock ticks (proc(5), field 22), '' when it does not run: a recycled pid is not the one that locked. */
+function processStart(pid: number): string {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+  } catch {
+    return "";
+  }
+}
+
+function readRest(folder: string, names: readonly string[], options: JournalOptions): JournalRest {
+  const intents = new Map<number, Intent>();
+  const settled = new Map<number, OutcomeRecord>();
+  let complete = true;
+  for (const name of names) {
+    const lines = readFileSync(join(folder, name), "utf8").split("\n");
+    // The last piece has no line end: a write that was cut, whose fact did not happen (the dot waits for the whole line).
+    lines.pop();
+    for (const line of lines) {
+      if (line.startsWith("I ")) {
+        const [id = 0, partId = 0, epoch = 0, deliveryId = 0, status = 0, attempts = 0] = line
+          .slice(2)
+          .split(" ")
+          .map(Number);
+        if (!Number.isSafeInteger(id) || id <= 0) continue;
+        intents.set(id, { id, partId, epoch, deliveryId, status, attempts });
+        settled.delete(id);
+      } else if (line.startsWith("S ")) {
+        const record = parseRecord(line.slice(2));
+        if (record === null) options.log.warn({ segment: name }, "a damaged line in the journal is passed over");
+        else settled.set(record.id, record);
+      } else if (line.startsWith("{")) {
+        const head = JSON.parse(line) as { boot?: string };
+        if (!options.sync && (options.boot === "" || head.boot !== options.boot)) complete = false;
+      }
+    }
+  }
+  return { settled: [...settled.values()], inDoubt: [...intents.values()].filter((i) => !settled.has(i.id)), complete };
+}
+
+function parseRecord(text: string): OutcomeRecord | null {
+  try {
+    return JSON.parse(text) as OutcomeRecord;
+  } catch {
+    return null;
+  }
+}
+
+/** Identity of this boot of the machine; '' where the system does not tell. */
+export function bootId(): string {
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,212 @@
+/**
+ * One mta: claim → render → send → record, wired. Everything it needs from outside comes in `MtaDeps`; `start.ts` brings the real
+ * things, tests bring others.
+ *
+ *     intake ──▶ sites ──▶ lane ──▶ batches ──▶ render threads
+ *       ▲                   │ ◀──────────────────────┘
+ *       │                   ▼
+ *     database ◀─ recorder ◀─ attempt ◀─ session (permit: lease + journal)
+ */
+import { type Clock, sleep } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
+import type { MtaSettings } from "../config/settings.ts";
+import { releaseParts, renewLeases } from "../db/claims.ts";
+import { CHANNELS, type Sql } from "../db/sql.ts";
+import { PRIORITIES } from "../model/delivery.ts";
+import type { Outcome } from "../model/outcome.ts";
+import type { LaneKey, Traffic } from "../model/traffic.ts";
+import type { RenderKeys, RenderPool } from "../render/pool.ts";
+import { openAttempts } from "./attempt.ts";
+import { openBatches } from "./batches.ts";
+import { openConnect } from "./connect.ts";
+import { openDeliveries } from "./deliveries.ts";
+import type { HeldPart } from "./held.ts";
+import { openIntake } from "./intake.ts";
+import type { Journal } from "./journal.ts";
+import { type Lane, openLane } from "./lane.ts";
+import { openLease } from "./lease.ts";
+import { openPlaces } from "./places.ts";
+import { openRecorder } from "./recorder.ts";
+import type { Resolver } from "./resolver.ts";
+import type { Session, SessionEvents, SessionTarget } from "./session-contract.ts";
+import { openSites } from "./sites.ts";
+
+export interface MtaDeps {
+  readonly settings: MtaSettings;
+  /** `machine/slot`: the name under which parts are claimed. */
+  readonly owner: string;
+  readonly helo: string;
+  readonly sql: Sql;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+  readonly journal: Journal;
+  readonly traffic: Traffic;
+  readonly resolver: Resolver;
+  readonly pool: RenderPool;
+  keys(): RenderKeys;
+  openSession(target: SessionTarget, events: SessionEvents): Promise<Session | Outcome>;
+}
+
+export interface Mta {
+  /** Messages in memory. */
+  readonly held: number;
+  /** Claims no more, finishes what is on the wire, records it and gives the rest back; after `graceMs` what is still in flight is cut. */
+  drain(graceMs: number): Promise<void>;
+}
+
+const SWEEP_MS = 1000;
+
+export async function openMta(deps: MtaDeps): Promise<Mta> {
+  const { settings, owner, sql, clock, log, journal, traffic } = deps;
+  let draining = false;
+
+  const lease = openLease({ clock, leaseMs: settings.leaseMs, log, renew, regained });
+  const recorder = openRecorder({
+    sql,
+    owner,
+    clock,
+    log,
+    journal,
+    freed: (messages, parts) => intake.freed(messages, parts),
+    lost: (part) => intake.lost(part),
+  });
+  const attempts = openAttempts({ clock, random: deps.random, journal, recorder, leaseHolds: lease.holds });
+  const batches = openBatches(deps.pool, settings.batch, deps.keys);
+  const places = openPlaces<Lane>(settings.sessions, () => {
+    for (const lane of sites.lanes) lane.closeIdle();
+  });
+  const connect = openConnect({
+    clock,
+    settings,
+    helo: deps.helo,
+    resolver: deps.resolver,
+    path: (key) => sites.path(key),
+    limits: traffic.limits,
+    open: deps.openSession,
+    permit: (message) => attempts.permit(message.id),
+  });
+  const sites = openSites({
+    clock,
+    settings,
+    resolver: deps.resolver,
+    openLane: lane,
+    finish: (held, result) => attempts.finish(held, result, null, 0, true),
+  });
+  const deliveries = openDeliveries(sql, log);
+  const intake = openIntake({
+    sql,
+    owner,
+    clock,
+    log,
+    settings,
+    deliveries,
+    recorder,
+    ready: () => !draining && lease.holds() && (journal.writable || journal.probe()),
+    saturatedDomains: sites.saturatedDomains,
+    place: sites.place,
+  });
+
+  function lane(key: LaneKey): Lane {
+    return openLane(key, {
+      clock,
+      traffic,
+      weights: PRIORITIES.map((name) => settings.fairness[name]),
+      idleMs: settings.smtp.idleMs,
+      capacity: Math.max(settings.partSize, Math.floor(settings.window / 2)),
+      connect,
+      render: batches.render,
+      finish: attempts.finish,
+      giveBack: recorder.giveBack,
+      expect: attempts.expect,
+      takePlace: places.take,
+      freePlace: places.free,
+    });
+  }
+
+  function halt(match: (part: HeldPart) => boolean): void {
+    for (const each of sites.lanes) each.giveBack((held) => match(held.part), 0);
+  }
+
+  async function renew(): Promise<void> {
+    const ours = await renewLeases(sql, owner, settings.leaseMs);
+    for (const part of intake.parts.values())
+      if (!ours.has(part.claim.id)) {
+        log.warn({ part: part.claim.id }, "a part is another mta's now");
+        intake.lost(part);
+      }
+    halt((part) => part.lost);
+  }
+
+  function regained(): void {
+    log.info({ parts: intake.parts.size }, "the lease holds again");
+    intake.news(0);
+  }
+
+  const work = await sql.listen(
+    CHANNELS.work,
+    (payload) => intake.news(Number(payload) || 0),
+    () => intake.news(0),
+  );
+  const changes = await sql.listen(CHANNELS.delivery, (payload) => {
+    const [id = "", state = ""] = payload.split(" ");
+    if (deliveries.change(Number(id), state) && state !== "sending") halt((part) => part.delivery.id === Number(id));
+    intake.news(Number(id) || 0);
+  });
+
+  /** What waits for DNS keeps its part open: the parts go back all the same, nothing of them is on a wire. */
+  async function giveUpParts(): Promise<void> {
+    const left = [...intake.parts.values()].filter((part) => !part.lost);
+    await releaseParts(
+      sql,
+      owner,
+      left.map((part) => ({ id: part.claim.id, epoch: part.claim.epoch, notBefore: 0 })),
+    ).catch((error: unknown) =>
+      log.warn(
+        { err: error, parts: left.length },
+        "parts stay claimed until their lease ends or this slot starts again",
+      ),
+    );
+  }
+
+  let sweep = clock.after(SWEEP_MS, tidy);
+  let refreshAt = 0;
+  function tidy(): void {
+    const now = clock.now();
+    for (const each of sites.lanes) each.expire(now);
+    if (now >= refreshAt) {
+      refreshAt = now + 5 * SWEEP_MS;
+      // A notification lost while the database was away must not let a stopped delivery go on.
+      const ids = [...new Set([...intake.parts.values()].map((part) => part.delivery.id))];
+      deliveries.refresh(ids).then(
+        (halted) => {
+          if (halted.length > 0) halt((part) => halted.includes(part.delivery.id));
+        },
+        (error: unknown) => log.debug({ err: error }, "the states of deliveries cannot be read"),
+      );
+    }
+    sweep = clock.after(SWEEP_MS, tidy);
+  }
+  intake.news(0);
+
+  return {
+    get held() {
+      return intake.held;
+    },
+    async drain(graceMs) {
+      draining = true;
+      sweep.cancel();
+      await Promise.allSettled([work.unlisten(), changes.unlisten()]);
+      await intake.stop();
+      const cut = AbortSignal.timeout(graceMs);
+      await Promise.all([...sites.lanes].map((each) => each.close(cut)));
+      // What a thread is still rendering comes back by itself, within milliseconds.
+      for (let i = 0; i < 100 && deps.pool.running > 0; i++) await sleep(20);
+      await recorder.flush(AbortSignal.timeout(10_000));
+      if (recorder.backlog === 0) await giveUpParts();
+      recorder.close();
+      lease.close();
+      log.info({ unrecorded: recorder.backlog }, "drained");
+    },
+  };
+}
