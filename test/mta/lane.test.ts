@@ -1,0 +1,308 @@
+import { expect, test } from "vitest";
+import { type Outcome, outcome } from "../../src/model/outcome.ts";
+import type { Traffic } from "../../src/model/traffic.ts";
+import type { Held, HeldPart } from "../../src/mta/held.ts";
+import { type LaneDeps, openLane } from "../../src/mta/lane.ts";
+import { openLimits } from "../../src/mta/limits.ts";
+import type { Session, WireMessage } from "../../src/mta/session-contract.ts";
+import { type HandClock, handClock } from "../support/clock.ts";
+
+/** A session that answers when told to. */
+interface Script {
+  readonly session: Session;
+  answer(result?: Outcome): void;
+  end(): void;
+}
+
+function scripted(change: () => void): Script {
+  const waiting: { message: WireMessage; resolve: (o: Outcome) => void }[] = [];
+  let settled = 0;
+  let ended = false;
+  return {
+    session: {
+      target: {
+        mx: "mx",
+        ip: "127.0.0.1",
+        port: 25,
+        localAddress: "",
+        publicId: 0,
+        helo: "h",
+        tls: "disabled",
+        auth: null,
+      },
+      get room() {
+        return ended ? 0 : Math.max(0, 1 - waiting.length);
+      },
+      get inFlight() {
+        return waiting.length;
+      },
+      get settled() {
+        return settled;
+      },
+      get ended() {
+        return ended;
+      },
+      submit: (message) => new Promise((resolve) => waiting.push({ message, resolve })),
+      quit() {
+        ended = true;
+        setImmediate(change);
+        return Promise.resolve();
+      },
+      destroy() {
+        ended = true;
+        setImmediate(change);
+      },
+    },
+    answer(result = outcome("accepted", "dot", { code: 250 })) {
+      settled++;
+      waiting.shift()?.resolve(result);
+    },
+    end() {
+      ended = true;
+      for (const { resolve } of waiting.splice(0)) resolve(outcome("unreachable", "data"));
+      change();
+    },
+  };
+}
+
+const part = (extra: Partial<HeldPart["delivery"]> = {}): HeldPart => ({
+  claim: { id: 1, deliveryId: 1, firstId: 1, lastId: 999, domain: "", epoch: 1, takenOver: false },
+  delivery: {
+    id: 1,
+    priority: 2,
+    weight: 1,
+    contentHash: "h",
+    affinity: "default",
+    inDoubt: "retry",
+    retry: [300],
+    deadline: Number.MAX_SAFE_INTEGER,
+    state: "sending",
+    content: { hash: "h", json: new SharedArrayBuffer(0) },
+    ...extra,
+  },
+  open: 0,
+  notBefore: 0,
+  lost: false,
+});
+const held = (id: number, of: HeldPart): Held => ({
+  id,
+  part: of,
+  address: `p${id}@one.example`,
+  domain: "one.example",
+  variables: "",
+  status: 0,
+  attempts: 0,
+  moves: 0,
+});
+
+interface Bench {
+  readonly clock: HandClock;
+  readonly lane: ReturnType<typeof openLane>;
+  readonly scripts: Script[];
+  readonly finished: { id: number; outcome: Outcome; final: boolean }[];
+  readonly given: { id: number; notBefore: number }[];
+  turn(): Promise<void>;
+}
+
+function bench(
+  options: {
+    connections?: number;
+    perHour?: number;
+    perConnection?: number;
+    connect?: () => Outcome | null;
+    traffic?: Traffic;
+  } = {},
+): Bench {
+  const clock = handClock();
+  const scripts: Script[] = [];
+  const finished: Bench["finished"] = [];
+  const given: Bench["given"] = [];
+  const traffic = openLimits(
+    {
+      rules: [
+        {
+          mx: "*",
+          connections: options.connections ?? 4,
+          messagesPerConnection: options.perConnection ?? 1000,
+          messagesPerHour: options.perHour ?? 0,
+          tls: "disabled",
+        },
+      ],
+    },
+    clock,
+  );
+  const deps: LaneDeps = {
+    clock,
+    traffic: options.traffic ?? traffic,
+    weights: [64, 8, 4, 1],
+    idleMs: 5000,
+    capacity: 100,
+    connect(_key, { change }) {
+      const refusal = options.connect?.() ?? null;
+      if (refusal !== null) return Promise.resolve(refusal);
+      const script = scripted(change);
+      scripts.push(script);
+      return Promise.resolve(script.session);
+    },
+    render: (h) =>
+      Promise.resolve({ id: h.id, error: "", from: "b@b.example", bytes: new Uint8Array(2), smtputf8: false }),
+    finish: (h, result, _lane, _before, final) => void finished.push({ id: h.id, outcome: result, final }),
+    giveBack: (h, notBefore) => void given.push({ id: h.id, notBefore }),
+    expect: () => {},
+    takePlace: () => true,
+    freePlace: () => {},
+  };
+  const lane = openLane({ site: "s", mx: "mx", publicId: 0, localAddress: "" }, deps);
+  return { clock, lane, scripts, finished, given, turn: () => clock.advance(0) };
+}
+
+test("one message opens one session; a hundred open no more than the limit", async () => {
+  const b = bench();
+  const p = part();
+  b.lane.enqueue(held(1, p));
+  b.lane.pump();
+  await b.turn();
+  expect(b.scripts).toHaveLength(1);
+  for (let i = 2; i <= 100; i++) b.lane.enqueue(held(i, p));
+  b.lane.pump();
+  for (let i = 0; i < 300 && b.finished.length < 100; i++) {
+    for (const s of b.scripts) s.answer();
+    await b.turn();
+  }
+  expect(b.scripts.length).toBeLessThanOrEqual(4);
+  expect(b.finished.map((f) => f.id).toSorted((x, y) => x - y)).toEqual(Array.from({ length: 100 }, (_, i) => i + 1));
+  expect(b.lane.held).toBe(0);
+});
+
+test("a session carries no more than messagesPerConnection, then another one does", async () => {
+  const b = bench({ connections: 1, perConnection: 3 });
+  const p = part();
+  for (let i = 1; i <= 7; i++) b.lane.enqueue(held(i, p));
+  b.lane.pump();
+  for (let i = 0; i < 60 && b.finished.length < 7; i++) {
+    await b.turn();
+    for (const s of b.scripts) if (s.session.inFlight > 0) s.answer();
+  }
+  expect(b.finished).toHaveLength(7);
+  expect(b.scripts).toHaveLength(3);
+});
+
+test("an unreachable site gives its outcome to all that wait, rests, and takes nothing meanwhile", async () => {
+  const b = bench({ connect: () => outcome("unreachable", "connect", { text: "refused" }) });
+  const p = part();
+  for (let i = 1; i <= 5; i++) b.lane.enqueue(held(i, p));
+  b.lane.pump();
+  await b.turn();
+  expect(b.finished).toHaveLength(5);
+  expect(b.finished.every((f) => f.final && f.outcome.kind === "unreachable")).toBe(true);
+  expect(b.lane.saturated).toBe(true);
+  b.lane.enqueue(held(6, p));
+  expect(b.given).toEqual([{ id: 6, notBefore: b.clock.now() + 4000 }]);
+  await b.clock.advance(4001);
+  expect(b.lane.saturated).toBe(false);
+});
+
+test("a site that refuses a second connection is served by the first, and tried again later", async () => {
+  let allowed = 1;
+  const b: Bench = bench({
+    connect: () => (b.scripts.length >= allowed ? outcome("deferred", "banner", { code: 421 }) : null),
+  });
+  const p = part();
+  for (let i = 1; i <= 50; i++) b.lane.enqueue(held(i, p));
+  b.lane.pump();
+  for (let i = 0; i < 10; i++) {
+    await b.turn();
+    b.scripts[0]?.answer();
+  }
+  expect(b.scripts).toHaveLength(1);
+  expect(b.finished.every((f) => f.outcome.kind === "accepted")).toBe(true);
+  allowed = 2;
+  await b.clock.advance(30_001);
+  await b.turn();
+  expect(b.scripts).toHaveLength(2);
+});
+
+test("a spent quota gives its messages back to the database, and is no attempt", async () => {
+  const b = bench({ perHour: 12 });
+  const p = part();
+  for (let i = 1; i <= 20; i++) b.lane.enqueue(held(i, p));
+  b.lane.pump();
+  for (let i = 0; i < 20; i++) {
+    await b.turn();
+    for (const s of b.scripts) s.answer();
+  }
+  expect(b.finished).toHaveLength(1);
+  expect(b.lane.saturated).toBe(true);
+  await b.clock.advance(10_001);
+  expect(b.given).toHaveLength(19);
+  expect(b.lane.held).toBe(0);
+});
+
+test("a paused delivery's messages go back, others go on", async () => {
+  const b = bench({ connections: 1 });
+  const paused = part();
+  const other = part({ id: 2 });
+  for (let i = 1; i <= 10; i++) b.lane.enqueue(held(i, i % 2 === 0 ? paused : other));
+  b.lane.pump();
+  await b.turn();
+  paused.delivery.state = "paused";
+  b.lane.giveBack((h) => h.part === paused, 0);
+  for (let i = 0; i < 40; i++) {
+    await b.turn();
+    b.scripts[0]?.answer();
+  }
+  const sent = b.finished.map((f) => f.id);
+  for (const id of [1, 3, 5, 7, 9]) expect(sent).toContain(id);
+  expect(b.finished.length + b.given.length).toBe(10);
+});
+
+test("idle sessions close after idleMs", async () => {
+  const b = bench();
+  b.lane.enqueue(held(1, part()));
+  b.lane.pump();
+  await b.turn();
+  b.scripts[0]?.answer();
+  await b.turn();
+  expect(b.scripts[0]?.session.ended).toBe(false);
+  await b.clock.advance(5001);
+  expect(b.scripts[0]?.session.ended).toBe(true);
+  expect(b.lane.idle).toBe(true);
+});
+
+test("a session that dies in the middle loses nothing", async () => {
+  const b = bench({ connections: 1 });
+  const p = part();
+  for (let i = 1; i <= 5; i++) b.lane.enqueue(held(i, p));
+  b.lane.pump();
+  await b.turn();
+  b.scripts[0]?.end();
+  for (let i = 0; i < 20; i++) {
+    await b.turn();
+    b.scripts[1]?.answer();
+  }
+  expect(b.finished.map((f) => f.id).toSorted()).toEqual([1, 2, 3, 4, 5]);
+  expect(b.finished.filter((f) => f.outcome.kind === "unreachable")).toHaveLength(1);
+});
+
+test("past its deadline a message leaves the lane", async () => {
+  const b = bench({ connect: () => null, perHour: 12 });
+  const late = part({ deadline: b.clock.now() + 1000 });
+  for (let i = 1; i <= 3; i++) b.lane.enqueue(held(i, late));
+  b.lane.expire(b.clock.now() + 2000);
+  expect(b.finished.map((f) => f.outcome.kind)).toEqual(["expired", "expired", "expired"]);
+  expect(b.lane.held).toBe(0);
+});
+
+test("closing gives back what waits and finishes what is on the wire", async () => {
+  const b = bench({ connections: 1 });
+  const p = part();
+  for (let i = 1; i <= 6; i++) b.lane.enqueue(held(i, p));
+  b.lane.pump();
+  await b.turn();
+  const closing = b.lane.close(new AbortController().signal);
+  b.scripts[0]?.answer();
+  await b.turn();
+  await closing;
+  expect(b.finished).toHaveLength(1);
+  expect(b.given).toHaveLength(5);
+});
