@@ -26,15 +26,15 @@ const SECRET_BYTES = 32;
  */
 export function loadTokenKeys(settings: Settings, log: Log = silentLog): TokenKeyRing {
   const file = settings.tokenKeyFile || `${settings.dataDir}/keys/token.json`;
-  const text = read(file, log) ?? make(file);
+  const text = read(file, log) ?? make(file, settings.dataDir);
   return parseRing(file, text);
 }
 
-function make(file: string): string {
+function make(file: string, dataDir: string): string {
   const text = `${JSON.stringify({ keys: [{ id: 1, secret: randomBytes(SECRET_BYTES).toString("base64") }] })}\n`;
   const fresh = `${file}.new-${process.pid}`;
   try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    makePrivateFolder(dirname(file), dataDir);
     writeFileSync(fresh, text, { mode: 0o600 });
     // A link fails when the name is taken, and appears with all its content or not at all.
     linkSync(fresh, file);
@@ -46,6 +46,15 @@ function make(file: string): string {
     rmSync(fresh, { force: true });
   }
   return readFileSync(file, "utf8");
+}
+
+/**
+ * A folder for keys, 0700. `dataDir` above it keeps the usual mode: the embedded PostgreSQL, which may run as another user, has to get
+ * through it.
+ */
+export function makePrivateFolder(folder: string, dataDir: string): void {
+  mkdirSync(dataDir, { recursive: true });
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
 }
 
 function parseRing(file: string, text: string): TokenKeyRing {

@@ -74,17 +74,21 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
 
 function handle(paths: ClusterPaths, pid: number, url: string, owner: boolean, log: Log): Embedded {
   const known = identity(pid);
-  const gone = async (): Promise<void> => {
+  const ended = Promise.withResolvers<void>();
+  const watch = async (): Promise<void> => {
     // Not every server is our child (one may be taken over), so its life is read from /proc; twice a second costs nothing.
     while (identity(pid) === known) await nap(500);
+    ended.resolve();
   };
-  let closing: Promise<void> | undefined;
+  void watch();
   const close = async (): Promise<void> => {
     if (!owner) return;
     await stop(pid, log);
     rmSync(paths.owner, { force: true });
+    ended.resolve();
   };
-  return { url, guest: !owner, pid, ended: gone(), close: () => (closing ??= close()) };
+  let closing: Promise<void> | undefined;
+  return { url, guest: !owner, pid, ended: ended.promise, close: () => (closing ??= close()) };
 }
 
 /** A wait that does not keep the process alive. */

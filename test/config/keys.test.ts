@@ -27,6 +27,9 @@ describe("token keys", () => {
     expect(first[0]?.secret).toHaveLength(32);
     expect(loadTokenKeys(settings("fresh"))).toEqual(first);
     expect(statSync(join(folder, "fresh/keys/token.json")).mode & 0o777).toBe(0o600);
+    expect(statSync(join(folder, "fresh/keys")).mode & 0o777).toBe(0o700);
+    // Another user's PostgreSQL has to get through dataDir itself.
+    expect(statSync(join(folder, "fresh")).mode & 0o011).not.toBe(0);
     expect(loadTokenKeys(settings("other"))[0]?.secret).not.toEqual(first[0]?.secret);
   });
 

@@ -1,0 +1,46 @@
+/** `postilion start` and `postilion run <module>`. */
+import { join } from "node:path";
+import { openLog } from "../base/log.ts";
+import { loadSettings } from "../config/load.ts";
+import { nearest } from "../config/nearest.ts";
+import { MODULES } from "../modules.ts";
+import { logOptions, runService } from "../service.ts";
+import { startAppliance } from "../watchdog/start.ts";
+import { UsageError } from "./usage.ts";
+
+/** Runs every module as a child process until told to stop; the exit code. */
+export async function start(config: string | undefined): Promise<number> {
+  const settings = loadSettings(config, process.env);
+  const main = join(import.meta.dirname, "..", "main.ts");
+  const configArguments = config === undefined ? [] : ["--config", config];
+  const rows = MODULES.toSorted((a, b) => a.runLevel - b.runLevel);
+  return startAppliance({
+    settings,
+    log: openLog("watchdog", logOptions(settings)),
+    modules: rows.map(({ name, processes }) => ({ name, processes: processes(settings) })),
+    argumentsOf: (module, slot) => [
+      ...process.execArgv,
+      main,
+      "run",
+      module,
+      "--slot",
+      String(slot),
+      ...configArguments,
+    ],
+    say: (text) => console.log(text),
+  });
+}
+
+/** Runs one module in this process until told to stop; the exit code. */
+export async function run(config: string | undefined, name: string, slot: number): Promise<number> {
+  const row = MODULES.find((module) => module.name === name);
+  if (row === undefined) {
+    const names = MODULES.map((module) => module.name);
+    const meant = nearest(name, names);
+    throw new UsageError(
+      `no module ${name}; ${meant === "" ? `there are: ${names.join(", ")}` : `did you mean ${meant}?`}`,
+    );
+  }
+  const settings = loadSettings(config, process.env);
+  return runService({ name, slot, settings, start: await row.load() });
+}

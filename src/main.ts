@@ -1,0 +1,96 @@
+/**
+ * The command line, and the only importer of commander. Exit codes: 0 done, 1 our surroundings (database, ports, disk), 2 the command
+ * was not understood, 70 a bug, 78 settings or key files have to be changed.
+ */
+import { Command, CommanderError } from "commander";
+import manifest from "../package.json" with { type: "json" };
+import { EXIT, exitCodeOf, told } from "./base/exit.ts";
+import { run, start } from "./cli/appliance.ts";
+import { migrateDatabase, tokenCreate, tokenList, tokenRevoke } from "./cli/database.ts";
+import { type KeygenOptions, dkimKeygen } from "./cli/dkim.ts";
+import { configCheck, configExample, configShow } from "./cli/settings.ts";
+import { UsageError } from "./cli/usage.ts";
+
+function commandLine(): Command {
+  const program = new Command("postilion");
+  program.description(manifest.description).version(manifest.version, "--version");
+  program.option(
+    "-c, --config <file>",
+    "settings file (default: $POSTILION_CONFIG, ./postilion.yaml, /etc/postilion/postilion.yaml)",
+  );
+  program.exitOverride();
+  const config = (): string | undefined => program.opts<{ config?: string }>().config;
+
+  program
+    .command("start")
+    .description("run the whole appliance until it is told to stop")
+    .action(async () => process.exit(await start(config())));
+  program
+    .command("run <module>")
+    .description("run one module of it in this process")
+    .option("--slot <n>", "number of this process among those of the module", "0")
+    .action(async (name: string, { slot }: { slot: string }) => {
+      if (!/^\d{1,4}$/.test(slot)) throw new UsageError(`--slot is a number, not ${slot}`);
+      // What a module left open does not keep a stopped process alive.
+      process.exit(await run(config(), name, Number(slot)));
+    });
+  program
+    .command("migrate")
+    .description("bring the database to the schema of this version")
+    .action(() => migrateDatabase(config()));
+
+  const settings = program.command("config").description("look at the settings");
+  settings
+    .command("check")
+    .description("say what is wrong with them")
+    .action(() => configCheck(config()));
+  settings
+    .command("show")
+    .description("print those in force, secrets masked")
+    .action(() => configShow(config()));
+  settings
+    .command("example")
+    .description("print a settings file with every default")
+    .option("--markdown", "as a table")
+    .action(({ markdown }: { markdown?: boolean }) => configExample(markdown === true));
+
+  const dkim = program.command("dkim").description("signing keys");
+  dkim
+    .command("keygen <domain> <selector>")
+    .description("make a key; print its DNS record and the settings for it")
+    .option("--type <type>", "rsa or ed25519", "rsa")
+    .option("--bits <n>", "size of an RSA key", "2048")
+    .option("--out <file>", "where to (default: keys/dkim under dataDir)")
+    .action((domain: string, selector: string, options: KeygenOptions) =>
+      dkimKeygen(config(), domain, selector, options),
+    );
+
+  const token = program.command("token").description("tokens for the API");
+  token
+    .command("create <name>")
+    .description("make one and print it")
+    .option("--scopes <list>", "what it may do, comma-separated (default: everything)", "")
+    .action((name: string, { scopes }: { scopes: string }) => tokenCreate(config(), name, scopes));
+  token
+    .command("list")
+    .description("list them")
+    .action(() => tokenList(config()));
+  token
+    .command("revoke <id>")
+    .description("end one")
+    .action((id: string) => tokenRevoke(config(), id));
+  return program;
+}
+
+try {
+  await commandLine().parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    // commander has said it already; help and version end here too, with 0.
+    process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  } else {
+    const usage = error instanceof UsageError;
+    console.error(`postilion: ${usage ? error.message : told(error)}`);
+    process.exitCode = usage ? EXIT.usage : exitCodeOf(error);
+  }
+}

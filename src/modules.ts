@@ -1,0 +1,22 @@
+/** The process table: which modules there are, in which order they start, and how many processes each has. */
+import type { Settings } from "./config/settings.ts";
+import type { Start } from "./service.ts";
+
+export interface ModuleRow {
+  readonly name: string;
+  /** Lower ones start first and stop last. */
+  readonly runLevel: number;
+  readonly processes: (settings: Settings) => number;
+  /** Imported only in the process that runs it. */
+  readonly load: () => Promise<Start>;
+}
+
+export const MODULES: readonly ModuleRow[] = [
+  {
+    name: "mta",
+    runLevel: 20,
+    processes: (s) => s.mta.processes,
+    load: async () => (await import("./mta/start.ts")).start,
+  },
+  { name: "web", runLevel: 30, processes: () => 1, load: async () => (await import("./web/start.ts")).start },
+];
