@@ -1,0 +1,72 @@
+/** Rows of the ledger as the API shows them: times as RFC 3339, absent things as null, ids as numbers. */
+import type { DeliveryRecord } from "../db/deliveries.ts";
+import type { EventRecord, MessageRecord } from "../db/messages.ts";
+import type { Suppression } from "../db/suppressions.ts";
+
+function time(at: Date | number | null): string | null {
+  return at === null ? null : new Date(at).toISOString();
+}
+
+export function deliveryAnswer(d: DeliveryRecord, now: number): object {
+  return {
+    id: d.id,
+    name: d.name,
+    state: d.state,
+    stateReason: d.stateReason,
+    uploading: d.uploading,
+    from: d.from,
+    affinity: d.affinity,
+    priority: d.priority,
+    weight: d.weight,
+    inDoubt: d.inDoubt,
+    retrySchedule: d.retrySchedule,
+    validity: d.validity,
+    notBefore: time(d.notBefore),
+    notAfter: time(d.notAfter),
+    deadline: time(d.deadline),
+    createdAt: time(d.createdAt),
+    startedAt: time(d.startedAt),
+    finishedAt: time(d.finishedAt),
+    ...progressAnswer(d, now),
+  };
+}
+
+/** What changes while a delivery is sent. */
+export function progressAnswer(d: DeliveryRecord, now: number): object {
+  const open = d.counters.pending + d.counters.deferred;
+  const known = d.state === "sending" && d.rate > 0 && open > 0;
+  return {
+    counters: d.counters,
+    rate: Math.round(d.rate * 10) / 10,
+    eta: known ? time(Math.round(now + (open / d.rate) * 1000)) : null,
+  };
+}
+
+export function messageAnswer(m: MessageRecord): object {
+  return {
+    id: m.id,
+    deliveryId: m.deliveryId,
+    address: m.address,
+    status: m.status,
+    reason: m.reason,
+    attempts: m.attempts,
+    dueAt: time(m.dueAt),
+    variables: m.variables === "" ? {} : (JSON.parse(m.variables) as unknown),
+  };
+}
+
+/** Only what says something. */
+export function eventAnswer(e: EventRecord): object {
+  const told = Object.entries(e).filter(
+    ([name, value]) => value !== "" && value !== 0 && name !== "at" && name !== "transcript",
+  );
+  return {
+    at: time(e.at),
+    ...Object.fromEntries(told),
+    ...(e.transcript === "" ? {} : { transcript: e.transcript.split("\n") }),
+  };
+}
+
+export function suppressionAnswer(s: Suppression): object {
+  return { ...s, createdAt: time(s.createdAt), expiresAt: time(s.expiresAt) };
+}

@@ -1,0 +1,106 @@
+/**
+ * The HTTP API put together: server, gate, routes. Building is not listening, so a test calls the whole API with `inject()`. A new resource is
+ * one file and one line here.
+ */
+import type { Clock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
+import type { Settings } from "../config/settings.ts";
+import type { Sql } from "../db/sql.ts";
+import { findToken } from "../db/tokens.ts";
+import { openIdPool, type IdPool } from "../db/volumes.ts";
+import { openLoad } from "../http/load.ts";
+import { openDocument } from "../http/openapi.ts";
+import { Problem } from "../http/problem.ts";
+import { openServer, type Server } from "../http/server.ts";
+import type { CheckContent, Defaults } from "./content.ts";
+import { addDeliveryRoutes } from "./deliveries.ts";
+import { openGate } from "./gate.ts";
+import { addHealthRoutes } from "./health.ts";
+import { addMessageRoutes } from "./messages.ts";
+import { addPreviewRoute, type Preview } from "./preview.ts";
+import { addProgressRoute } from "./progress.ts";
+import { addRecipientRoutes, LIST_TYPES } from "./recipients.ts";
+import type { RouteContext } from "./route.ts";
+import { addSendRoute } from "./send.ts";
+import { addSuppressionRoutes } from "./suppressions.ts";
+
+export interface ApiDeps {
+  readonly settings: Settings;
+  readonly sql: Sql;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly version: string;
+  /** What the renderer says of a content, and one message of it. */
+  readonly checkContent: CheckContent;
+  readonly preview: Preview;
+  /** Text of all metrics; absent: none are kept. */
+  readonly metrics?: () => Promise<string>;
+}
+
+export interface ApiContext extends ApiDeps, RouteContext {
+  readonly ids: IdPool;
+  readonly defaults: Defaults;
+  explain(error: unknown): Problem | null;
+}
+
+/** Requests at work at once, uploads and event streams apart; the pool of the database has far fewer connections, the rest wait for them. */
+const MOST_AT_WORK = 512;
+
+/** Ready to `listen` or `inject`; `close` ends what it opened. */
+export async function buildApi(deps: ApiDeps): Promise<Server> {
+  const { settings, sql, log, clock } = deps;
+  const server = openServer({
+    bodyLimitBytes: settings.web.bodyLimitBytes,
+    streamed: LIST_TYPES,
+    explain: explainDatabase,
+    report: (err, request) => log.error({ err, ...request }, "a request failed"),
+  });
+  const document = await openDocument(server, {
+    title: "Postilion",
+    version: deps.version,
+    description: "Submit deliveries, watch them, and read what happened to every message.",
+  });
+  const load = openLoad(MOST_AT_WORK);
+  server.addHook("onClose", async () => load.close());
+  const context: ApiContext = {
+    ...deps,
+    server,
+    load,
+    gate: openGate({
+      clock,
+      requestsPerSecond: settings.web.requestsPerSecond,
+      find: (token) => findToken(sql, token),
+    }),
+    ids: openIdPool(sql, clock),
+    defaults: {
+      affinities: settings.mta.affinities.map((affinity) => affinity.name),
+      returnPathDomain: settings.returnPathDomain,
+      trackingUrl: settings.tracking.url,
+      contentLimitBytes: settings.web.contentLimitBytes,
+    },
+    explain: explainDatabase,
+  };
+  addDeliveryRoutes(context);
+  addRecipientRoutes(context);
+  addProgressRoute(context);
+  addPreviewRoute(context);
+  addMessageRoutes(context);
+  addSendRoute(context);
+  addSuppressionRoutes(context);
+  addHealthRoutes(context, () => document.describe());
+  return server;
+}
+
+/** Codes of a connection that could not be had or was cut: of Node, of the driver, of PostgreSQL (classes 08 and 57P, and 53300). */
+const AWAY =
+  /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|CONNECT_TIMEOUT|CONNECTION_(CLOSED|ENDED|DESTROYED)|08...|57P0.|53300)$/;
+/** PostgreSQL is out of disk or memory. */
+const FULL = /^53[12]00$/;
+
+/** 503 while the database is away or full: what was not answered with success did not happen, so trying again is right. */
+function explainDatabase(error: unknown): Problem | null {
+  const code = String((error as { code?: unknown }).code ?? "");
+  if (AWAY.test(code)) return new Problem(503, "the database does not answer", { retryAfter: 5 });
+  if (FULL.test(code)) return new Problem(503, "the database has no room", { retryAfter: 60 });
+  return null;
+}

@@ -1,0 +1,183 @@
+/** From a request to model Content and settings: everything that is wrong with it is collected, then told at once. */
+import { createHash } from "node:crypto";
+import type { Content, DeliverySettings, Mailbox } from "../model/delivery.ts";
+import { DEFAULT_RETRY_SCHEDULE, DEFAULT_VALIDITY } from "../model/delivery.ts";
+import { nearest } from "../config/nearest.ts";
+import { Problem, type ProblemItem } from "../http/problem.ts";
+import { domainRefusal, parseAddress, toAsciiDomain } from "../smtp/addresses.ts";
+import type { ContentRequest, NewDeliveryRequest } from "./requests.ts";
+import { isDeeperThan, MOST_DEPTH } from "./rows.ts";
+
+/** What of the settings a delivery falls back to. */
+export interface Defaults {
+  readonly affinities: readonly string[];
+  readonly returnPathDomain: string;
+  /** Base of one-click unsubscribe, '' for none. */
+  readonly trackingUrl: string;
+  readonly contentLimitBytes: number;
+}
+
+/** What is wrong with a content beyond its shape: templates, headers, sizes of its parts. */
+export type CheckContent = (content: Content) => readonly ProblemItem[];
+
+type Sending = Pick<
+  NewDeliveryRequest,
+  | "from"
+  | "replyTo"
+  | "returnPathDomain"
+  | "affinity"
+  | "weight"
+  | "notBefore"
+  | "notAfter"
+  | "validity"
+  | "retrySchedule"
+  | "inDoubt"
+  | "listUnsubscribe"
+  | "feedbackId"
+  | "priority"
+>;
+
+export interface Prepared {
+  readonly settings: DeliverySettings;
+  readonly content: Content;
+  readonly contentBody: string;
+  /** SHA-256 of contentBody. */
+  readonly contentHash: Buffer;
+}
+
+/** `prefix` is the path of the content in the request: `content.` or ''. Throws Problem 400 or 413. */
+export function prepare(
+  request: Sending,
+  given: ContentRequest,
+  prefix: string,
+  defaults: Defaults,
+  check: CheckContent,
+): Prepared {
+  const errors: ProblemItem[] = [];
+  const wrong = (path: string, message: string): void => void errors.push({ path, message });
+
+  const from = readMailbox(request.from, "from", wrong);
+  const replyTo = request.replyTo === undefined ? null : readMailbox(request.replyTo, "replyTo", wrong);
+  const returnPathDomain = readDomain(request.returnPathDomain ?? defaults.returnPathDomain, "returnPathDomain", wrong);
+  const affinity = request.affinity ?? defaults.affinities[0] ?? "default";
+  if (!defaults.affinities.includes(affinity)) {
+    const meant = nearest(affinity, defaults.affinities);
+    wrong(
+      "affinity",
+      `there is no such affinity; known: ${defaults.affinities.join(", ")}${meant === "" ? "" : ` (did you mean ${meant}?)`}`,
+    );
+  }
+  if (request.notBefore !== undefined && request.notAfter !== undefined && request.notAfter <= request.notBefore) {
+    wrong("notAfter", "must be later than notBefore");
+  }
+  if ((given.html ?? "") === "" && (given.text === undefined || given.text === false || given.text === "")) {
+    wrong(`${prefix}html`, "html or text must be there");
+  }
+  if (isDeeperThan(given.globals ?? {}, MOST_DEPTH)) wrong(`${prefix}globals`, `is nested deeper than ${MOST_DEPTH}`);
+
+  const settings: DeliverySettings = {
+    affinity,
+    priority: request.priority,
+    weight: request.weight,
+    notBefore: request.notBefore ?? null,
+    notAfter: request.notAfter ?? null,
+    validity: request.validity ?? DEFAULT_VALIDITY,
+    retrySchedule: request.retrySchedule ?? DEFAULT_RETRY_SCHEDULE,
+    inDoubt: request.inDoubt,
+  };
+  if (errors.length > 0) throw refusal(errors);
+  const content: Content = {
+    subject: given.subject,
+    html: given.html ?? "",
+    text: given.text === false ? "" : (given.text ?? ""),
+    textFromHtml: given.text === undefined,
+    from,
+    replyTo,
+    toName: given.toName ?? "",
+    headers:
+      given.headers === undefined ? [] : Array.isArray(given.headers) ? given.headers : Object.entries(given.headers),
+    attachments: [
+      ...(given.inlineImages ?? []).map((image) => ({ ...image, filename: image.filename ?? image.contentId })),
+      ...(given.attachments ?? []).map((attachment) => ({ ...attachment, contentId: "" })),
+    ],
+    globals: given.globals ?? {},
+    returnPathDomain,
+    listUnsubscribe: readUnsubscribe(request.listUnsubscribe, defaults, returnPathDomain),
+    feedbackId: request.feedbackId ?? "",
+  };
+  const contentBody = JSON.stringify(content);
+  const bytes = Buffer.byteLength(contentBody);
+  if (bytes > defaults.contentLimitBytes) {
+    throw new Problem(
+      413,
+      `the content has ${bytes} bytes, more than web.contentLimitBytes (${defaults.contentLimitBytes})`,
+    );
+  }
+  errors.push(...check(content).map((item) => ({ ...item, path: place(item.path, prefix) })));
+  if (errors.length > 0) throw refusal(errors);
+  return { settings, content, contentBody, contentHash: createHash("sha256").update(contentBody).digest() };
+}
+
+/** Fields of Content that a request has outside of its `content`. */
+const OUTSIDE = ["from", "replyTo", "returnPathDomain", "listUnsubscribe", "feedbackId"];
+
+function place(path: string, prefix: string): string {
+  return OUTSIDE.some((name) => path === name || path.startsWith(`${name}.`)) ? path : `${prefix}${path}`;
+}
+
+function refusal(errors: readonly ProblemItem[]): Problem {
+  const first = errors[0]!;
+  const where = first.line === undefined ? "" : ` (line ${first.line}, column ${first.column ?? 1})`;
+  const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : "";
+  return new Problem(400, `${first.path}: ${first.message}${where}${more}`, { errors });
+}
+
+type Wrong = (path: string, message: string) => void;
+
+/** `a@b`, `Name <a@b>`, `"Name, of" <a@b>` or {address, name}. */
+export function readMailbox(
+  value: string | { address: string; name?: string | undefined },
+  path: string,
+  wrong: Wrong,
+): Mailbox {
+  let address: string;
+  let name = "";
+  if (typeof value === "string") {
+    const angle = /^([^<>]*)<([^<>]*)>\s*$/.exec(value);
+    address = (angle === null ? value : angle[2]!).trim();
+    name = (angle?.[1] ?? "").trim();
+    const quoted = /^"((?:[^"\\]|\\.)*)"$/.exec(name);
+    if (quoted !== null) name = quoted[1]!.replace(/\\(.)/g, "$1");
+  } else {
+    address = value.address;
+    name = value.name ?? "";
+  }
+  // What a header would take for its end; the renderer encodes everything else.
+  if (/[\p{Cc}\u2028\u2029]/u.test(name)) wrong(path, "the name holds a control character");
+  const parsed = parseAddress(address);
+  if (typeof parsed === "string") {
+    wrong(path, parsed);
+    return { address: "", name };
+  }
+  return { address: parsed.address, name };
+}
+
+function readDomain(text: string, path: string, wrong: Wrong): string {
+  const domain = toAsciiDomain(text);
+  const refused = domainRefusal(domain);
+  if (refused !== "") wrong(path, refused);
+  return domain;
+}
+
+function readUnsubscribe(
+  asked: NewDeliveryRequest["listUnsubscribe"],
+  defaults: Defaults,
+  returnPathDomain: string,
+): Content["listUnsubscribe"] {
+  if (asked === undefined || asked === false) return null;
+  const own = asked === true ? {} : asked;
+  return {
+    url: (own.url ?? defaults.trackingUrl).replace(/\/+$/, ""),
+    mailtoDomain: own.mailtoDomain ?? returnPathDomain,
+  };
+}

@@ -1,0 +1,65 @@
+/** The module web: the HTTP API, listening. Reading this file is reading what it is made of. */
+import { readFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import type { Clock } from "../base/clock.ts";
+import { Fault } from "../base/faults.ts";
+import type { Log } from "../base/log.ts";
+import type { Settings } from "../config/settings.ts";
+import { forgetOldKeys } from "../db/idempotency.ts";
+import type { Sql } from "../db/sql.ts";
+import { buildApi } from "./api.ts";
+
+/** What of the process's context this module uses. */
+export interface WebContext {
+  readonly settings: Settings;
+  readonly log: Log;
+  readonly sql: Sql;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+const HOUR_MS = 3_600_000;
+/** How long what is under way (an upload, say) may go on once the process is told to end; what was committed stays. */
+const DRAIN_MS = 10_000;
+
+/** Faults: PORT_TAKEN. */
+export async function start(context: WebContext): Promise<{ drain(): Promise<void>; port: number }> {
+  const { settings, log, sql, clock, signal } = context;
+  const server = await buildApi({
+    settings,
+    log,
+    sql,
+    clock,
+    version: readVersion(),
+    checkContent: () => [],
+    preview: async () => "there is no renderer",
+  });
+  try {
+    await server.listen({ host: settings.web.host, port: settings.web.port });
+  } catch (error) {
+    await server.close();
+    if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+    throw new Fault("PORT_TAKEN", `${settings.web.host}:${settings.web.port} (web.port)`, error);
+  }
+  const tidy = (): void => {
+    if (signal.aborted) return;
+    forgetOldKeys(sql).catch((err: unknown) => log.warn({ err }, "old idempotency keys are not forgotten yet"));
+    clock.after(HOUR_MS, tidy);
+  };
+  tidy();
+  const { port } = server.server.address() as AddressInfo;
+  log.info({ host: settings.web.host, port }, "the API listens");
+  return {
+    port,
+    async drain() {
+      const cut = clock.after(DRAIN_MS, () => server.server.closeAllConnections());
+      await server.close();
+      cut.cancel();
+    },
+  };
+}
+
+function readVersion(): string {
+  const file = new URL("../../package.json", import.meta.url);
+  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
+}
