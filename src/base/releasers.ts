@@ -37,7 +37,7 @@ export async function withReleasers<T>(open: (releasers: Releasers) => Promise<T
     try {
       await releasers.all();
     } catch (second) {
-      throw new AggregateError([error, second], (error as Error).message);
+      throw new AggregateError([error, second], (error as Error).message, { cause: second });
     }
     throw error;
   }

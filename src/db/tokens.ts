@@ -50,8 +50,8 @@ export async function createToken(
 export async function createFirstToken(sql: Sql): Promise<string | null> {
   return sql.begin(async (tx) => {
     await tx`select pg_advisory_xact_lock(${LOCK})`;
-    const [row] = await tx<{ any: boolean }[]>`select exists (select from api_token) as any`;
-    return row?.any ? null : (await createToken(tx, "first")).token;
+    const [row] = await tx<{ made: boolean }[]>`select exists (select from api_token) as made`;
+    return row?.made ? null : (await createToken(tx, "first")).token;
   });
 }
 

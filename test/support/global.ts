@@ -21,7 +21,9 @@ declare module "vitest" {
 
 const PREFIX = "postilion-test-run-";
 
-export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+let tearDown = async (): Promise<void> => {};
+
+export async function setup(project: TestProject): Promise<void> {
   await sweep();
   const folder = mkdtempSync(join(tmpdir(), PREFIX));
   chmodSync(folder, 0o711); // as root, PostgreSQL runs as another user
@@ -30,10 +32,14 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await migrate(sql, silentLog);
   await sql.end({ timeout: 5 });
   project.provide("postgresUrl", server.url);
-  return async () => {
+  tearDown = async () => {
     await server.close();
     rmSync(folder, { recursive: true, force: true });
   };
+}
+
+export async function teardown(): Promise<void> {
+  await tearDown();
 }
 
 /** Ends servers whose test run is dead, and takes their folders away. Only ours: a folder of another user is left alone. */
