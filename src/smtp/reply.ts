@@ -50,7 +50,7 @@ export function openReplyParser(): ReplyParser {
     if (code !== 0 && found !== code) return -1;
     const separator = length === 3 ? 32 : bytes[start + 3];
     if (separator !== 32 && separator !== 45) return -1;
-    lines.push(length > 4 ? bytes.latin1Slice(start + 4, end) : "");
+    lines.push(length > 4 ? bytes.toString("latin1", start + 4, end) : "");
     size += length;
     if (separator === 32) return found;
     code = found;
@@ -70,7 +70,7 @@ export function openReplyParser(): ReplyParser {
         if (end - start > LINE_LIMIT) return "a line of more than 8 KB in a reply";
         const ended = line(bytes, start, end);
         if (ended < 0) {
-          const what = display(bytes.latin1Slice(start, Math.min(end, start + 120)));
+          const what = display(bytes.toString("latin1", start, Math.min(end, start + 120)));
           return code === 0 ? `not an SMTP reply: ${what}` : `a reply ${code} goes on with: ${what}`;
         }
         if (size > REPLY_LIMIT || lines.length > LINES_LIMIT) return "a reply of more than 64 KB or 200 lines";

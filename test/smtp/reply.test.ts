@@ -26,7 +26,7 @@ describe("what is not a reply", () => {
     ["a space before the code", " 250 ok\r\n", /not an SMTP reply/],
     ["a 1yz code", "150 wait\r\n", /not an SMTP reply/],
     ["a 6yz code", "650 no\r\n", /not an SMTP reply/],
-    ["NUL before the code", "\0250 ok\r\n", /not an SMTP reply/],
+    ["NUL before the code", "\x00250 ok\r\n", /not an SMTP reply/],
     ["eight-bit garbage", Buffer.from([0xff, 0xfe, 0x80, 0x99, 10]), /not an SMTP reply/],
     ["a lone CR as line end", "250 a\r250 b\r251 c", /^$/],
     ["another code within a reply", "250-a\r\n251 b\r\n", /^a reply 250 goes on with: 251 b$/],

@@ -1,0 +1,44 @@
+/**
+ * One timer for all the waits of a session. Moving the deadline is two numbers: the timer stays armed for the earliest time it was ever
+ * asked for, and when it fires too early it is armed anew. A session that works moves its deadline several times a message; this way it
+ * touches a real timer once in minutes.
+ */
+import type { Clock, Timer } from "../../base/clock.ts";
+
+export interface Deadline {
+  /** Epoch ms of the next wait that may end; Infinity for none. */
+  set(at: number): void;
+  close(): void;
+}
+
+export function openDeadline(clock: Clock, passed: () => void): Deadline {
+  let at = Infinity;
+  let timer: Timer | null = null;
+  let timerAt = Infinity;
+
+  function arm(): void {
+    timer?.cancel();
+    timerAt = at;
+    timer = clock.after(at - clock.now(), fire);
+  }
+  function fire(): void {
+    timer = null;
+    timerAt = Infinity;
+    if (at === Infinity) return;
+    if (clock.now() < at) return arm();
+    at = Infinity;
+    passed();
+  }
+  return {
+    set(next) {
+      at = next;
+      if (at < timerAt) arm();
+    },
+    close() {
+      at = Infinity;
+      timer?.cancel();
+      timer = null;
+      timerAt = -Infinity; // never armed again
+    },
+  };
+}
