@@ -27,7 +27,7 @@ export interface Accounts {
   readonly ledger: ReadonlyMap<string, Booked>;
   readonly arrivals: Arrivals;
   readonly counters: Counters;
-  /** Addresses of messages that the ledger has recorded in doubt at some time. */
+  /** Of the addresses with something to explain, those whose message the ledger has recorded in doubt at some time. */
   readonly doubted: ReadonlySet<string>;
 }
 
@@ -40,7 +40,6 @@ export interface Judgement {
   readonly duplicatesInDoubt: number;
   readonly deferredThenSent: number;
   readonly failedByReason: ReadonlyMap<string, number>;
-  readonly inDoubt: number;
   /** One sentence for each disagreement; the first of each kind carries an example. Empty: all is well. */
   readonly complaints: readonly string[];
 }
@@ -108,9 +107,16 @@ export function judge(accounts: Accounts): Judgement {
     duplicatesInDoubt,
     deferredThenSent,
     failedByReason,
-    inDoubt: doubted.size,
     complaints,
   };
+}
+
+/** Addresses that only a recorded doubt can explain: they have mail twice, or mail that the ledger does not call sent. */
+export function unexplained({ ledger, arrivals }: Pick<Accounts, "ledger" | "arrivals">): string[] {
+  return [...arrivals].flatMap(([to, times]) => {
+    const once = times.length === 1 && times[0] === 1;
+    return once && ledger.get(to)?.status === "sent" ? [] : [to];
+  });
 }
 
 /** The counters against themselves and against the rows. */

@@ -1,6 +1,6 @@
 /** The demo's judgement: it must see every kind of thing that can be off, and be silent when nothing is. */
 import { describe, expect, test } from "vitest";
-import { judge } from "../../demo/check.ts";
+import { judge, unexplained } from "../../demo/check.ts";
 import type { Accounts, Booked, Expected } from "../../demo/check.ts";
 import type { Counters } from "../../src/model/delivery.ts";
 
@@ -57,7 +57,6 @@ describe("judge", () => {
       duplicatesInDoubt: 0,
       deferredThenSent: 1,
       failedByReason: new Map([["user-unknown", 1]]),
-      inDoubt: 0,
       complaints: [],
     });
   });
@@ -99,5 +98,21 @@ describe("judge", () => {
     ["too few accepted", { counters: { ...NONE, accepted: 2, sent: 2 } }, "the counters do not add up"],
   ] as [string, Partial<Accounts>, string][])("complains of %s", (_, parts, complaint) => {
     expect(judge(accounts(parts)).complaints.join("\n")).toContain(complaint);
+  });
+});
+
+describe("unexplained", () => {
+  test("names who has mail twice, or mail that was not sent by the ledger", () => {
+    const arrivals = new Map([
+      ["a@x.example", [1]],
+      ["b@x.example", [1, 1]],
+      ["gone@x.example", [1]],
+      ["s@x.example", [1]],
+    ]);
+    expect(unexplained({ ledger: new Map(LEDGER), arrivals })).toEqual([
+      "b@x.example",
+      "gone@x.example",
+      "s@x.example",
+    ]);
   });
 });

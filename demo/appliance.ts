@@ -1,0 +1,133 @@
+/**
+ * The appliance as an operator starts it: a settings file, a DKIM key, `postilion start` as a process of its own. What it logs goes to a
+ * file. It is told to stop the way systemd would, and it is also stopped by our death: the IPC channel closes.
+ */
+import { fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { openSync, closeSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { generateDkimKey } from "../src/smtp/dkim.ts";
+import type { ApplianceReady } from "../src/watchdog/start.ts";
+
+export const SENDER = { domain: "news.sender.example", selector: "demo", helo: "mta.sender.example" } as const;
+
+export interface SigningKey {
+  readonly pem: string;
+  /** The name and the value of the TXT record to publish. */
+  readonly name: string;
+  readonly record: string;
+}
+
+export interface ApplianceOptions {
+  readonly folder: string;
+  readonly key: SigningKey;
+  /** `address:port` of the name server. */
+  readonly dns: string;
+  readonly smtpPort: number;
+}
+
+export interface Appliance {
+  /** Base address of the API. */
+  readonly url: string;
+  readonly token: string;
+  /** Rejects when the appliance ends before `close()`. */
+  readonly died: Promise<never>;
+  close(): Promise<void>;
+}
+
+/** Initialising PostgreSQL takes a second; on a machine that does much else, a dozen. */
+const START_MS = 120_000;
+/** More than the appliance's own patience with its modules. */
+const STOP_MS = 40_000;
+const TAIL_LINES = 12;
+
+export function makeSigningKey(): SigningKey {
+  const { pem, record } = generateDkimKey("rsa", 2048);
+  return { pem, record, name: `${SENDER.selector}._domainkey.${SENDER.domain}` };
+}
+
+/** Resolves when it is ready; rejects with the end of its log when it does not get there. */
+export async function startAppliance(options: ApplianceOptions): Promise<Appliance> {
+  const { folder } = options;
+  const config = join(folder, "postilion.yaml");
+  const logFile = join(folder, "appliance.log");
+  await writeFile(join(folder, "dkim.pem"), options.key.pem, { mode: 0o600 });
+  await writeFile(config, settingsFile(options));
+  const log = openSync(logFile, "a");
+  const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
+  const child = fork(main, ["--config", config, "start"], { stdio: ["ignore", log, log, "ipc"], env: environment() });
+  closeSync(log);
+  let closing = false;
+  const { promise: died, reject: dies } = Promise.withResolvers<never>();
+  // Whoever waits for something else meanwhile races against it; nobody has to.
+  died.catch(() => {});
+  child.once("exit", (code, signal) => {
+    if (!closing) void withTail(`the appliance ended by itself (${signal ?? `code ${code}`})`, logFile).then(dies);
+  });
+  const close = async (): Promise<void> => {
+    closing = true;
+    await stop(child);
+  };
+  try {
+    const { url, token } = await Promise.race([ready(child, logFile), died]);
+    if (token === "") throw new Error("the appliance gave no API token");
+    return { url, token, died, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function ready(child: ChildProcess, logFile: string): Promise<ApplianceReady> {
+  return new Promise((resolve, reject) => {
+    const late = `the appliance was not ready in ${START_MS / 1000} s`;
+    const timer = setTimeout(() => void withTail(late, logFile).then(reject), START_MS);
+    child.once("exit", () => clearTimeout(timer));
+    child.on("message", (message: ApplianceReady) => {
+      if (message.type !== "ready") return;
+      clearTimeout(timer);
+      resolve(message);
+    });
+  });
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = new Promise((resolve) => child.once("exit", resolve));
+  child.kill("SIGTERM");
+  const timer = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
+  await exited;
+  clearTimeout(timer);
+}
+
+/** JSON is YAML. Only what differs from the defaults. */
+function settingsFile({ folder, dns, smtpPort }: ApplianceOptions): string {
+  const settings = {
+    dataDir: join(folder, "var"),
+    machine: "demo",
+    log: { level: "info", pretty: "never" },
+    web: { port: 0 },
+    mta: {
+      helo: SENDER.helo,
+      smtp: { port: smtpPort, connectMs: 5000, bannerMs: 20_000, ehloMs: 20_000, dotMs: 60_000 },
+      dns: { servers: [dns], prefer: "ipv4-only", timeoutMs: 2000 },
+    },
+    dkim: [{ domain: SENDER.domain, selector: SENDER.selector, keyFile: join(folder, "dkim.pem") }],
+    returnPathDomain: "bounces.sender.example",
+    tracking: { url: "https://t.sender.example" },
+  };
+  return `# Made by the demo.\n${JSON.stringify(settings, null, 2)}\n`;
+}
+
+/** Settings of an appliance on this machine must not become those of the demo. */
+function environment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("POSTILION_")));
+}
+
+async function withTail(text: string, logFile: string): Promise<Error> {
+  const log = await readFile(logFile, "utf8").catch(() => "");
+  const tail = log.trimEnd().split("\n").slice(-TAIL_LINES).join("\n");
+  return new Error(`${text}; the end of its log:\n${tail}`);
+}

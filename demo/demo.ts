@@ -1,0 +1,171 @@
+/**
+ * `npm run demo`: a newcomer watches one delivery go through. A pretend Internet comes up on loopback, the appliance beside it; a newsletter
+ * is submitted through the public API, sent, and then the appliance's ledger is held against what the exchangers wrote down.
+ * Exit code 0: all is as it must be; 1: something is off, and it says what; 2: the command line was not understood.
+ */
+import { chmod, copyFile, mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openApi } from "./api.ts";
+import type { Api } from "./api.ts";
+import { makeSigningKey, startAppliance } from "./appliance.ts";
+import { readArrivals, readDoubted, readLedger } from "./books.ts";
+import { judge, unexplained } from "./check.ts";
+import { create, expectations, follow, suppress, upload } from "./delivery.ts";
+import { verifySamples } from "./dkim.ts";
+import { CHARACTERS } from "./internet/characters.ts";
+import { startInternet } from "./internet/process.ts";
+import type { InternetProcess } from "./internet/process.ts";
+import { parseOptions, USAGE } from "./options.ts";
+import type { Options } from "./options.ts";
+import { openProgress } from "./progress.ts";
+import { summarise, table } from "./table.ts";
+import type { Summary } from "./table.ts";
+import { withReleasers } from "../src/base/releasers.ts";
+
+/** For the whole demo: a quarter of an hour and 20 ms a recipient; a healthy one takes a fiftieth of that. */
+const limitMs = (recipients: number): number => 900_000 + 20 * recipients;
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+
+async function main(): Promise<number> {
+  let options: Options;
+  try {
+    options = parseOptions(process.argv.slice(2));
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
+    return 2;
+  }
+  if (options.help) return (say(USAGE), 0);
+  const interrupt = new AbortController();
+  process.once("SIGINT", () => {
+    process.stderr.write("\nStopping; once more to end at once.\n");
+    process.once("SIGINT", () => process.exit(130));
+    interrupt.abort(new Error("interrupted"));
+  });
+  process.once("SIGTERM", () => interrupt.abort(new Error("told to stop")));
+  const late = AbortSignal.timeout(limitMs(options.recipients));
+  try {
+    const summary = await demo(options, AbortSignal.any([interrupt.signal, late]));
+    if (options.json) say(JSON.stringify(summary));
+    return summary.ok ? 0 : 1;
+  } catch (error) {
+    if (interrupt.signal.aborted) return 130;
+    process.stderr.write(`\nThe demo failed: ${(error as Error).message}\n`);
+    return 1;
+  }
+}
+
+/** Opens everything, runs it, closes everything. */
+async function demo(options: Options, signal: AbortSignal): Promise<Summary> {
+  const folder = await mkdtemp(join(tmpdir(), "postilion-demo-"));
+  // The embedded PostgreSQL runs as a user of its own when we are root, and must get through.
+  await chmod(folder, 0o755);
+  return withReleasers(async (releasers) => {
+    releasers.add(() => tidy(folder, options.keep));
+    say(`Postilion demo: ${options.recipients} recipients, seed ${options.seed}\n`);
+    const key = makeSigningKey();
+    const internet = await startInternet(options.seed, [{ name: key.name, type: "TXT", text: key.record }]);
+    releasers.add(() => internet.close());
+    say(
+      `  The pretend Internet is up: ${CHARACTERS.length} kinds of mail server, ${internet.hosts} exchangers, one name server`,
+    );
+    const begun = performance.now();
+    const appliance = await startAppliance({ folder, key, dns: internet.dns, smtpPort: internet.port });
+    releasers.add(() => appliance.close());
+    say(`  The appliance is up: ${appliance.url}, in ${seconds(begun)} s`);
+    const api = openApi(appliance.url, appliance.token);
+    const summary = await Promise.race([
+      deliver(api, internet, options, folder, signal),
+      appliance.died,
+      aborted(signal),
+    ]);
+    await releasers.all();
+    return summary;
+  });
+}
+
+async function deliver(
+  api: Api,
+  internet: InternetProcess,
+  options: Options,
+  folder: string,
+  signal: AbortSignal,
+): Promise<Summary> {
+  const { recipients, seed } = options;
+  const suppressed = await suppress(api, seed);
+  const id = await create(api);
+  let begun = performance.now();
+  const uploaded = await upload(api, id, recipients, seed);
+  const { accepted, duplicate, excluded } = uploaded;
+  say(
+    `  ${accepted} recipients accepted in ${seconds(begun)} s: ${excluded} excluded, ${duplicate} duplicate left out\n`,
+  );
+  if (excluded !== suppressed || duplicate !== 1 || uploaded.invalid !== 0) {
+    throw new Error(`the upload was answered ${JSON.stringify(uploaded)}, not ${suppressed} excluded and 1 duplicate`);
+  }
+
+  const startedAt = Date.now();
+  begun = performance.now();
+  const progress = openProgress(process.stdout, accepted, startedAt);
+  let counters;
+  try {
+    await api.call("POST", `/v1/deliveries/${id}/start`);
+    ({ counters } = await follow(api, id, (now) => progress.show(now), signal));
+  } finally {
+    progress.stop();
+  }
+  const took = (performance.now() - begun) / 1000;
+
+  say("\n  Finished. Holding the ledger against what the exchangers have …\n");
+  const report = await internet.report(join(folder, "received"));
+  const [ledger, arrivals] = [await readLedger(api, id), await readArrivals(report.file)];
+  const doubted = await readDoubted(api, ledger, unexplained({ ledger, arrivals }));
+  const judgement = judge({ expected: expectations(recipients, seed), ledger, arrivals, counters, doubted });
+  const { verified, failed } = await verifySamples(report.samples, internet.dns);
+  const sample = join(folder, "message.eml");
+  if (report.samples[0] !== undefined) await copyFile(report.samples[0].file, sample);
+  const firstMessageMs = report.firstAt === 0 ? 0 : report.firstAt - startedAt;
+  const summary = summarise({
+    counters,
+    judgement,
+    report,
+    dkimVerified: verified,
+    dkimFailed: failed,
+    seconds: took,
+    firstMessageMs,
+    sample,
+  });
+  say(table(summary, report));
+  say(`  One message as it went out: ${sample}`);
+  if (options.keep) say(`  Everything else: ${folder}`);
+  for (const complaint of summary.complaints) say(`  OFF: ${complaint}`);
+  say(summary.ok ? "\n  Everything adds up." : "\n  Something is off.");
+  return summary;
+}
+
+/** Everything but the one message, unless all of it is to stay. */
+async function tidy(folder: string, keep: boolean): Promise<void> {
+  if (keep) return;
+  const names = await readdir(folder);
+  await Promise.all(
+    names
+      .filter((name) => name !== "message.eml")
+      .map((name) => rm(join(folder, name), { recursive: true, force: true })),
+  );
+  if (!names.includes("message.eml")) await rm(folder, { recursive: true, force: true });
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const fail = (): void => reject(signal.reason instanceof Error ? signal.reason : new Error(String(signal.reason)));
+    if (signal.aborted) fail();
+    else signal.addEventListener("abort", fail, { once: true });
+  });
+}
+
+function seconds(since: number): string {
+  return ((performance.now() - since) / 1000).toFixed(1);
+}
+
+process.exitCode = await main();

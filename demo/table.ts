@@ -1,0 +1,118 @@
+/** The demo's last words: the table for people, the object for programs. */
+import { characterOf } from "./internet/characters.ts";
+import type { Judgement } from "./check.ts";
+import type { Report } from "./internet/messages.ts";
+import type { Counters } from "../src/model/delivery.ts";
+
+export interface Outcome {
+  readonly counters: Counters;
+  readonly judgement: Judgement;
+  readonly report: Report;
+  readonly dkimVerified: number;
+  readonly dkimFailed: number;
+  /** From the start of the delivery until it was finished. */
+  readonly seconds: number;
+  /** From the start of the delivery to the first message at an exchanger. */
+  readonly firstMessageMs: number;
+  /** One message as it went out. */
+  readonly sample: string;
+}
+
+export interface Summary {
+  readonly accepted: number;
+  readonly excluded: number;
+  readonly sent: number;
+  readonly failed: number;
+  readonly pending: number;
+  readonly deferredThenSent: number;
+  readonly lost: number;
+  readonly duplicates: number;
+  readonly duplicatesInDoubt: number;
+  readonly dkimVerified: number;
+  readonly dkimFailed: number;
+  readonly messagesPerSecond: number;
+  /** In the busiest second; the tail of a delivery waits for its retries and says nothing about speed. */
+  readonly peakPerSecond: number;
+  readonly firstMessageMs: number;
+  readonly seconds: number;
+  readonly failedByReason: Readonly<Record<string, number>>;
+  readonly sample: string;
+  readonly ok: boolean;
+  readonly complaints: readonly string[];
+}
+
+/** A sample smaller than this proves too little. */
+const LEAST_VERIFIED = 50;
+
+export function summarise(outcome: Outcome): Summary {
+  const { counters, judgement, report, dkimVerified, dkimFailed } = outcome;
+  const complaints = [...judgement.complaints];
+  if (dkimFailed > 0) complaints.push(`${dkimFailed} of the messages looked at have no valid DKIM signature`);
+  if (dkimVerified + dkimFailed < LEAST_VERIFIED) {
+    complaints.push(`only ${dkimVerified + dkimFailed} messages were there to verify DKIM on`);
+  }
+  return {
+    accepted: counters.accepted,
+    excluded: counters.excluded,
+    sent: counters.sent,
+    failed: counters.failed,
+    pending: counters.pending + counters.deferred,
+    deferredThenSent: judgement.deferredThenSent,
+    lost: judgement.lost,
+    duplicates: judgement.duplicates,
+    duplicatesInDoubt: judgement.duplicatesInDoubt,
+    dkimVerified,
+    dkimFailed,
+    messagesPerSecond: Math.round((counters.sent + counters.failed) / Math.max(0.001, outcome.seconds)),
+    peakPerSecond: report.peak,
+    firstMessageMs: outcome.firstMessageMs,
+    seconds: Math.round(outcome.seconds * 100) / 100,
+    failedByReason: Object.fromEntries([...judgement.failedByReason].sort(([, a], [, b]) => b - a)),
+    sample: outcome.sample,
+    ok: complaints.length === 0,
+    complaints,
+  };
+}
+
+export function table(s: Summary, report: Report): string {
+  const rows: [string, string | number, string?][] = [
+    ["accepted", s.accepted],
+    ["  excluded", s.excluded, "suppressed before"],
+    ["  sent", s.sent],
+    ["    deferred, then sent", s.deferredThenSent],
+    ["  failed", s.failed],
+    ...Object.entries(s.failedByReason).map(([reason, count]): [string, number] => [`    ${reason}`, count]),
+    ["  still pending", s.pending],
+    ["messages a second", s.messagesPerSecond, `${s.peakPerSecond} in the busiest second, ${s.seconds} s in all`],
+    ["time to first message", `${s.firstMessageMs} ms`],
+    ["lost", s.lost],
+    ["duplicates", s.duplicates, s.duplicatesInDoubt > 0 ? `and ${s.duplicatesInDoubt} recorded in doubt` : ""],
+    ["DKIM verified", s.dkimVerified, `of ${s.dkimVerified + s.dkimFailed} looked at`],
+  ];
+  const lines = rows.map(([name, value, note = ""]) =>
+    `  ${name.padEnd(26)}${String(value).padStart(9)}  ${note}`.trimEnd(),
+  );
+  return `${lines.join("\n")}\n\n${exchangers(report)}\n`;
+}
+
+/** What each of them has seen. */
+function exchangers(report: Report): string {
+  const taken = new Map(report.hosts.map(({ host, messages, overTls }) => [host, { messages, overTls }]));
+  const lines = report.counts.map(({ name, connections, refused, dropped }) => {
+    const { messages, overTls } = taken.get(name) ?? { messages: 0, overTls: 0 };
+    const notes = [
+      overTls > 0 ? `${overTls} over TLS` : "",
+      refused > 0 ? `refused ${refused} ×` : "",
+      dropped > 0 ? `hung up ${dropped} ×` : "",
+    ].filter((note) => note !== "");
+    const { says } = characterOf(`x@${domainOf(name)}`);
+    const figures = `${String(messages).padStart(7)} messages ${String(connections).padStart(5)} connections`;
+    return `  ${name.padEnd(24)}${figures}  ${says}${notes.length > 0 ? ` (${notes.join(", ")})` : ""}`;
+  });
+  return lines.join("\n");
+}
+
+/** Exchangers are named `mx.<domain>`, or like the domain itself. */
+function domainOf(exchanger: string): string {
+  return exchanger.replace(/^(mx\d?|dead)\./, "");
+}
