@@ -9,7 +9,7 @@ export function configCheck(config: string | undefined): void {
   const settings = loadSettings(config, process.env);
   const keys = loadDkimKeys(settings, openLog("config", { level: "warn", pretty: process.stdout.isTTY }));
   console.log(
-    `${findSettingsFile(config, process.env) ?? "no settings file: the defaults"}: in order, ${keys.length} DKIM keys`,
+    `${findSettingsFile(config, process.env) ?? "no settings file: the defaults"}: in order; DKIM keys: ${keys.length}`,
   );
 }
 
