@@ -16,6 +16,8 @@ export interface Peer {
   /** What has come and was not read by `expect`. */
   readonly unread: string;
   send(text: string | Buffer): void;
+  /** Reads nothing more, so that what the client writes piles up. */
+  stall(): void;
   /** FIN: the client can still write. */
   close(): void;
   /** RST. */
@@ -139,6 +141,7 @@ function openPeer(raw: Socket, number: number): Peer {
       }, String(pattern));
     },
     send: (text) => void (socket.destroyed || socket.write(text)),
+    stall: () => void socket.pause(),
     close: () => void socket.end(),
     reset: () => void raw.resetAndDestroy(),
     async secure() {
