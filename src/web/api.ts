@@ -2,46 +2,22 @@
  * The HTTP API put together: server, gate, routes. Building is not listening, so a test calls the whole API with `inject()`. A new resource is
  * one file and one line here.
  */
-import type { Clock } from "../base/clock.ts";
-import type { Log } from "../base/log.ts";
-import type { Settings } from "../config/settings.ts";
-import type { Sql } from "../db/sql.ts";
 import { findToken } from "../db/tokens.ts";
-import { openIdPool, type IdPool } from "../db/volumes.ts";
+import { openIdPool } from "../db/volumes.ts";
 import { openLoad } from "../http/load.ts";
 import { openDocument } from "../http/openapi.ts";
 import { Problem } from "../http/problem.ts";
 import { openServer, type Server } from "../http/server.ts";
-import type { CheckContent, Defaults } from "./content.ts";
+import type { ApiContext, ApiDeps } from "./context.ts";
 import { addDeliveryRoutes } from "./deliveries.ts";
-import { openGate } from "./gate.ts";
+import { openGate } from "./route/gate.ts";
 import { addHealthRoutes } from "./health.ts";
 import { addMessageRoutes } from "./messages.ts";
-import { addPreviewRoute, type Preview } from "./preview.ts";
+import { addPreviewRoute } from "./preview.ts";
 import { addProgressRoute } from "./progress.ts";
 import { addRecipientRoutes, LIST_TYPES } from "./recipients.ts";
-import type { RouteContext } from "./route.ts";
 import { addSendRoute } from "./send.ts";
 import { addSuppressionRoutes } from "./suppressions.ts";
-
-export interface ApiDeps {
-  readonly settings: Settings;
-  readonly sql: Sql;
-  readonly log: Log;
-  readonly clock: Clock;
-  readonly version: string;
-  /** What the renderer says of a content, and one message of it. */
-  readonly checkContent: CheckContent;
-  readonly preview: Preview;
-  /** Text of all metrics; absent: none are kept. */
-  readonly metrics?: () => Promise<string>;
-}
-
-export interface ApiContext extends ApiDeps, RouteContext {
-  readonly ids: IdPool;
-  readonly defaults: Defaults;
-  explain(error: unknown): Problem | null;
-}
 
 /** Requests at work at once, uploads and event streams apart; the pool of the database has far fewer connections, the rest wait for them. */
 const MOST_AT_WORK = 512;
@@ -93,7 +69,7 @@ export async function buildApi(deps: ApiDeps): Promise<Server> {
 
 /** Codes of a connection that could not be had or was cut: of Node, of the driver, of PostgreSQL (classes 08 and 57P, and 53300). */
 const AWAY =
-  /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|CONNECT_TIMEOUT|CONNECTION_(CLOSED|ENDED|DESTROYED)|08...|57P0.|53300)$/;
+  /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|CONNECT_TIMEOUT|CONNECTION_(CLOSED|ENDED|DESTROYED)|DATABASE_UNREACHABLE|08...|57P0.|53300)$/;
 /** PostgreSQL is out of disk or memory. */
 const FULL = /^53[12]00$/;
 

@@ -6,7 +6,7 @@ import { nearest } from "../config/nearest.ts";
 import { Problem, type ProblemItem } from "../http/problem.ts";
 import { domainRefusal, parseAddress, toAsciiDomain } from "../smtp/addresses.ts";
 import type { ContentRequest, NewDeliveryRequest } from "./requests.ts";
-import { isDeeperThan, MOST_DEPTH } from "./rows.ts";
+import { isDeeperThan, MOST_DEPTH } from "./intake/rows.ts";
 
 /** What of the settings a delivery falls back to. */
 export interface Defaults {

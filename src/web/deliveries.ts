@@ -7,13 +7,13 @@ import { COMMANDS, changeState } from "../db/states.ts";
 import { setVolume } from "../db/volumes.ts";
 import { Problem, type ProblemItem } from "../http/problem.ts";
 import { deliveryAnswer } from "./answers.ts";
-import type { ApiContext } from "./api.ts";
+import type { ApiContext } from "./context.ts";
 import { prepare } from "./content.ts";
-import { layOut } from "./layout.ts";
-import { answerOnce } from "./once.ts";
+import { layOut } from "./intake/layout.ts";
+import { answerOnce } from "./route/once.ts";
 import { byId, deliveryPage, newDelivery, reasoned, resolution } from "./requests.ts";
-import { addRoute } from "./route.ts";
-import { readObjectRow, type RecipientRow } from "./rows.ts";
+import { addRoute } from "./route/route.ts";
+import { readObjectRow, type RecipientRow } from "./intake/rows.ts";
 
 export function addDeliveryRoutes(context: ApiContext): void {
   const { sql, clock, defaults } = context;

@@ -1,6 +1,7 @@
 /** What a load balancer, a client generator and Prometheus ask for. */
-import type { ApiContext } from "./api.ts";
+import { requireAnswer } from "../db/open.ts";
 import { Problem } from "../http/problem.ts";
+import type { ApiContext } from "./context.ts";
 
 /** A database that needs longer than this for `select 1` is not healthy. */
 const PATIENCE_MS = 3_000;
@@ -18,7 +19,7 @@ export function addHealthRoutes(context: ApiContext, describe: () => unknown): v
         late.reject(new Problem(503, "the database does not answer in time", { retryAfter: 5 })),
       );
       try {
-        await Promise.race([sql`select 1`, late.promise]);
+        await Promise.race([requireAnswer(sql), late.promise]);
       } finally {
         timer.cancel();
       }

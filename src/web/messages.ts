@@ -2,10 +2,10 @@
 import { findMessage, listMessages } from "../db/messages.ts";
 import { Problem } from "../http/problem.ts";
 import { eventAnswer, messageAnswer } from "./answers.ts";
-import type { ApiContext } from "./api.ts";
+import type { ApiContext } from "./context.ts";
 import { absent } from "./deliveries.ts";
 import { byId, messagePage } from "./requests.ts";
-import { addRoute } from "./route.ts";
+import { addRoute } from "./route/route.ts";
 
 export function addMessageRoutes(context: ApiContext): void {
   const { sql } = context;

@@ -3,25 +3,11 @@ import { contentOfDelivery } from "../db/deliveries.ts";
 import { Problem } from "../http/problem.ts";
 import type { Content } from "../model/delivery.ts";
 import { parseAddress } from "../smtp/addresses.ts";
-import type { ApiContext } from "./api.ts";
+import type { ApiContext } from "./context.ts";
 import { absent } from "./deliveries.ts";
 import { byId, preview as request } from "./requests.ts";
-import { addRoute } from "./route.ts";
-import { isDeeperThan, MOST_DEPTH } from "./rows.ts";
-
-export interface Previewed {
-  readonly subject: string;
-  readonly html: string;
-  readonly text: string;
-  /** As on the wire. */
-  readonly raw: Uint8Array;
-}
-
-/** Renders one message; a string is the reason why it cannot be. */
-export type Preview = (
-  content: Content,
-  recipient: { address: string; variables: string },
-) => Promise<Previewed | string>;
+import { addRoute } from "./route/route.ts";
+import { isDeeperThan, MOST_DEPTH } from "./intake/rows.ts";
 
 export function addPreviewRoute(context: ApiContext): void {
   addRoute(context, {

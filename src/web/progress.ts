@@ -6,10 +6,10 @@ import { findDelivery, type DeliveryRecord } from "../db/deliveries.ts";
 import { openEventStreams } from "../http/event-stream.ts";
 import { Problem } from "../http/problem.ts";
 import { progressAnswer } from "./answers.ts";
-import type { ApiContext } from "./api.ts";
+import type { ApiContext } from "./context.ts";
 import { absent } from "./deliveries.ts";
 import { byId } from "./requests.ts";
-import { addRoute } from "./route.ts";
+import { addRoute } from "./route/route.ts";
 
 const MOST_STREAMS = 200;
 const LOOK_MS = 1_000;

@@ -4,10 +4,10 @@ import { endUpload, touchUpload } from "../db/recipients.ts";
 import type { Sql } from "../db/sql.ts";
 import { openBody } from "../http/body.ts";
 import { Problem } from "../http/problem.ts";
-import type { ApiContext } from "./api.ts";
+import type { ApiContext } from "./context.ts";
 import { byId } from "./requests.ts";
-import { addRoute } from "./route.ts";
-import { openUpload, UploadClosed, type UploadCounts } from "./upload.ts";
+import { addRoute } from "./route/route.ts";
+import { openUpload, UploadClosed, type UploadCounts } from "./intake/upload.ts";
 
 /** Content types of a list. */
 export const LIST_TYPES = ["application/x-ndjson", "application/jsonl", "text/csv"] as const;

@@ -2,12 +2,12 @@
 import { createMessage } from "../db/messages.ts";
 import { Problem } from "../http/problem.ts";
 import { domainOf } from "../smtp/addresses.ts";
-import type { ApiContext } from "./api.ts";
+import type { ApiContext } from "./context.ts";
 import { prepare, readMailbox } from "./content.ts";
-import { answerOnce } from "./once.ts";
+import { answerOnce } from "./route/once.ts";
 import { newMessage } from "./requests.ts";
-import { addRoute } from "./route.ts";
-import { isDeeperThan, MOST_DEPTH } from "./rows.ts";
+import { addRoute } from "./route/route.ts";
+import { isDeeperThan, MOST_DEPTH } from "./intake/rows.ts";
 
 export function addSendRoute(context: ApiContext): void {
   const { sql, defaults, clock } = context;

@@ -14,9 +14,9 @@ import { openLines } from "../http/lines.ts";
 import { Problem } from "../http/problem.ts";
 import { parseAddress } from "../smtp/addresses.ts";
 import { suppressionAnswer } from "./answers.ts";
-import type { ApiContext } from "./api.ts";
+import type { ApiContext } from "./context.ts";
 import { byAddress, newSuppression, suppressionPage } from "./requests.ts";
-import { addRoute } from "./route.ts";
+import { addRoute } from "./route/route.ts";
 
 export function addSuppressionRoutes(context: ApiContext): void {
   const { sql } = context;

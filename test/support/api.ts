@@ -7,7 +7,8 @@ import { systemClock } from "../../src/base/clock.ts";
 import { silentLog, type Log } from "../../src/base/log.ts";
 import { parseSettings } from "../../src/config/settings.ts";
 import { SCOPES, createToken, type Scope } from "../../src/db/tokens.ts";
-import { buildApi, type ApiDeps } from "../../src/web/api.ts";
+import { buildApi } from "../../src/web/api.ts";
+import type { ApiDeps } from "../../src/web/context.ts";
 import { openTestDatabase, type TestDatabase } from "./database.ts";
 
 export interface Answer {

@@ -4,10 +4,10 @@
  * a guesser costs us nothing.
  */
 import { createHash } from "node:crypto";
-import type { Clock } from "../base/clock.ts";
-import type { ApiToken, Scope } from "../db/tokens.ts";
-import { openBuckets } from "../http/buckets.ts";
-import { Problem } from "../http/problem.ts";
+import type { Clock } from "../../base/clock.ts";
+import type { ApiToken, Scope } from "../../db/tokens.ts";
+import { openBuckets } from "../../http/buckets.ts";
+import { Problem } from "../../http/problem.ts";
 
 export interface Gate {
   /** The caller, entitled to `scope`. Throws Problem 401, 403, 429. */

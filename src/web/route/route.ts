@@ -1,9 +1,9 @@
 /** One resource method of the API: what it takes, who may call it, what it answers. Adding it to a server also puts it into the OpenAPI document. */
 import type { z } from "zod";
-import type { ApiToken, Scope } from "../db/tokens.ts";
-import type { Load } from "../http/load.ts";
-import { Problem } from "../http/problem.ts";
-import type { Reply, Request, Server } from "../http/server.ts";
+import type { ApiToken, Scope } from "../../db/tokens.ts";
+import type { Load } from "../../http/load.ts";
+import { Problem } from "../../http/problem.ts";
+import type { Reply, Request, Server } from "../../http/server.ts";
 import { checkInput, describeInput } from "./check.ts";
 import type { Gate } from "./gate.ts";
 

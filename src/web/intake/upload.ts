@@ -5,12 +5,12 @@
  *
  * Every row ends in exactly one count: accepted (with excluded in it), duplicate, or invalid.
  */
-import { addRecipients, type BatchResult } from "../db/recipients.ts";
-import type { Sql } from "../db/sql.ts";
-import { OWN_VOLUME_ROWS, takeIds, volumeOfDelivery } from "../db/volumes.ts";
-import { lineFaultReason, openCsv } from "../http/csv.ts";
-import { openLines } from "../http/lines.ts";
-import { Problem } from "../http/problem.ts";
+import { addRecipients, type BatchResult } from "../../db/recipients.ts";
+import type { Sql } from "../../db/sql.ts";
+import { OWN_VOLUME_ROWS, takeIds, volumeOfDelivery } from "../../db/volumes.ts";
+import { lineFaultReason, openCsv } from "../../http/csv.ts";
+import { openLines } from "../../http/lines.ts";
+import { Problem } from "../../http/problem.ts";
 import { layOut } from "./layout.ts";
 import { openCsvRows, readJsonRow, type CsvRows, type RecipientRow } from "./rows.ts";
 

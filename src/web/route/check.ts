@@ -3,8 +3,8 @@
  * always an error, with the known name that is nearest: a misspelt `notBefore` that is silently ignored would send mail too early.
  */
 import { z } from "zod";
-import { nearest } from "../config/nearest.ts";
-import { Problem, type ProblemItem } from "../http/problem.ts";
+import { nearest } from "../../config/nearest.ts";
+import { Problem, type ProblemItem } from "../../http/problem.ts";
 
 /** JSON Schema as far as we walk it. */
 export interface JsonSchema {

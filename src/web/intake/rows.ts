@@ -2,7 +2,7 @@
  * One recipient from what was sent: a JSON object or a CSV record becomes a checked address and its variables as one line of JSON, or
  * the reason why not. Measured at 2 µs a row with five variables.
  */
-import { parseAddress } from "../smtp/addresses.ts";
+import { parseAddress } from "../../smtp/addresses.ts";
 
 export interface RecipientRow {
   readonly address: string;

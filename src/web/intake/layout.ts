@@ -2,7 +2,7 @@
  * The order in which a batch of recipients goes into the ledger (design §5): a domain with enough recipients gets parts of its own, so an
  * mta can leave a saturated provider's parts alone; the long tail shares parts. Ids follow that order, so a part is a range of ids.
  */
-import type { PartRange } from "../db/recipients.ts";
+import type { PartRange } from "../../db/recipients.ts";
 import type { RecipientRow } from "./rows.ts";
 
 /** From so many recipients in a batch a domain has parts of its own; fewer would make parts too small to be worth a claim. */

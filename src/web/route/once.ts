@@ -1,10 +1,10 @@
 /** `Idempotency-Key` for the requests that make something: the same key and request again get the same answer and make nothing. */
 import { createHash } from "node:crypto";
-import { once, type StoredAnswer } from "../db/idempotency.ts";
-import type { AnySql, Sql } from "../db/sql.ts";
-import type { ApiToken } from "../db/tokens.ts";
-import { Problem } from "../http/problem.ts";
-import type { Reply, Request } from "../http/server.ts";
+import { once, type StoredAnswer } from "../../db/idempotency.ts";
+import type { AnySql, Sql } from "../../db/sql.ts";
+import type { ApiToken } from "../../db/tokens.ts";
+import { Problem } from "../../http/problem.ts";
+import type { Reply, Request } from "../../http/server.ts";
 
 /** Does `work` in a transaction and sends its answer. `single`: it is one statement, which without a key needs no transaction. */
 export async function answerOnce(
