@@ -31,10 +31,9 @@ export interface Peer {
 export interface ScriptServer {
   readonly port: number;
   readonly connections: number;
-  /** What scripts rejected with; a test expects none. */
-  readonly errors: readonly string[];
   /** Peers in the order they came. */
   readonly peers: readonly Peer[];
+  /** Lets scripts finish (a second at most), then ends everything. Rejects when a script failed. */
   close(): Promise<void>;
 }
 
@@ -57,14 +56,16 @@ export async function ehlo(peer: Peer, ...offered: string[]): Promise<void> {
 /** Loopback, a free port. When the script ends the connection stays as it is. */
 export async function openScriptServer(script: (peer: Peer) => Promise<void>): Promise<ScriptServer> {
   const peers: Peer[] = [];
-  const errors: string[] = [];
+  const scripts: Promise<void>[] = [];
   const sockets = new Set<Socket>();
   const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
     const peer = openPeer(socket, peers.length + 1);
     peers.push(peer);
-    script(peer).catch((error: unknown) => errors.push(String(error)));
+    const done = script(peer);
+    done.catch(() => {}); // told by close()
+    scripts.push(done);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
@@ -72,11 +73,19 @@ export async function openScriptServer(script: (peer: Peer) => Promise<void>): P
     get connections() {
       return peers.length;
     },
-    errors,
     peers,
-    close() {
+    async close() {
+      let timer: NodeJS.Timeout | undefined;
+      await Promise.race([
+        Promise.allSettled(scripts),
+        new Promise((resolve) => {
+          timer = setTimeout(resolve, 1000);
+        }),
+      ]);
+      clearTimeout(timer);
       for (const socket of sockets) socket.destroy();
-      return new Promise((resolve) => server.close(() => resolve()));
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+      await Promise.all(scripts);
     },
   };
 }
