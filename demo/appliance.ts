@@ -34,6 +34,8 @@ export interface Appliance {
   readonly token: string;
   /** Rejects when the appliance ends before `close()`. */
   readonly died: Promise<never>;
+  /** The last warnings and errors of its log, '' for none. */
+  trouble(): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -42,6 +44,8 @@ const START_MS = 120_000;
 /** More than the appliance's own patience with its modules. */
 const STOP_MS = 40_000;
 const TAIL_LINES = 12;
+const TROUBLE_LINES = 5;
+const LINE_CHARS = 400;
 
 export function makeSigningKey(): SigningKey {
   const { pem, record } = generateDkimKey("rsa", 2048);
@@ -73,7 +77,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
   try {
     const { url, token } = await Promise.race([ready(child, logFile), died]);
     if (token === "") throw new Error("the appliance gave no API token");
-    return { url, token, died, close };
+    return { url, token, died, close, trouble: () => lastTrouble(logFile) };
   } catch (error) {
     await close();
     throw error;
@@ -124,6 +128,16 @@ function settingsFile({ folder, dns, smtpPort }: ApplianceOptions): string {
 /** Settings of an appliance on this machine must not become those of the demo. */
 function environment(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("POSTILION_")));
+}
+
+async function lastTrouble(logFile: string): Promise<string> {
+  const log = await readFile(logFile, "utf8").catch(() => "");
+  // pino's levels: 40 is a warning, 50 an error.
+  const grave = log.split("\n").filter((line) => /^\{"level":[4-9]0,/.test(line));
+  return grave
+    .slice(-TROUBLE_LINES)
+    .map((line) => line.slice(0, LINE_CHARS))
+    .join("\n");
 }
 
 async function withTail(text: string, logFile: string): Promise<Error> {

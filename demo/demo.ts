@@ -44,15 +44,19 @@ async function main(): Promise<number> {
     interrupt.abort(new Error("interrupted"));
   });
   process.once("SIGTERM", () => interrupt.abort(new Error("told to stop")));
-  const late = AbortSignal.timeout(limitMs(options.recipients));
+  const ms = limitMs(options.recipients);
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(new Error(`it was not done in ${ms / 60_000} minutes`)), ms);
   try {
-    const summary = await demo(options, AbortSignal.any([interrupt.signal, late]));
+    const summary = await demo(options, AbortSignal.any([interrupt.signal, late.signal]));
     if (options.json) say(JSON.stringify(summary));
     return summary.ok ? 0 : 1;
   } catch (error) {
     if (interrupt.signal.aborted) return 130;
     process.stderr.write(`\nThe demo failed: ${(error as Error).message}\n`);
     return 1;
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -75,11 +79,15 @@ async function demo(options: Options, signal: AbortSignal): Promise<Summary> {
     releasers.add(() => appliance.close());
     say(`  The appliance is up: ${appliance.url}, in ${seconds(begun)} s`);
     const api = openApi(appliance.url, appliance.token);
-    const summary = await Promise.race([
-      deliver(api, internet, options, folder, signal),
-      appliance.died,
-      aborted(signal),
-    ]);
+    let summary: Summary;
+    try {
+      const work = deliver(api, internet, options, folder, signal);
+      summary = await Promise.race([work, appliance.died, aborted(signal)]);
+    } catch (error) {
+      const trouble = await appliance.trouble();
+      if (signal.aborted || trouble === "") throw error;
+      throw new Error(`${(error as Error).message}\nThe appliance complained:\n${trouble}`, { cause: error });
+    }
     await releasers.all();
     return summary;
   });
@@ -138,7 +146,6 @@ async function deliver(
   });
   say(table(summary, report));
   say(`  One message as it went out: ${sample}`);
-  if (options.keep) say(`  Everything else: ${folder}`);
   for (const complaint of summary.complaints) say(`  OFF: ${complaint}`);
   say(summary.ok ? "\n  Everything adds up." : "\n  Something is off.");
   return summary;
@@ -146,7 +153,7 @@ async function deliver(
 
 /** Everything but the one message, unless all of it is to stay. */
 async function tidy(folder: string, keep: boolean): Promise<void> {
-  if (keep) return;
+  if (keep) return say(`  Kept: ${folder}`);
   const names = await readdir(folder);
   await Promise.all(
     names
