@@ -99,9 +99,9 @@ export async function contentBody(sql: Sql, hash: string): Promise<string> {
 export interface ClaimRequest {
   readonly owner: string;
   readonly leaseMs: number;
-  /** How many parts of which delivery. */
-  readonly wanted: readonly { readonly deliveryId: number; readonly parts: number }[];
-  /** Domains whose lanes have no room: parts of theirs stay where they are. */
+  /** How many parts of which delivery; `late`: past its deadline, to be expired and not to be sent. */
+  readonly wanted: readonly { readonly deliveryId: number; readonly parts: number; readonly late: boolean }[];
+  /** Domains whose lanes have no room: parts of theirs stay where they are, unless they are late. */
   readonly saturated: readonly string[];
 }
 
@@ -131,11 +131,12 @@ export async function claimParts(sql: Sql, request: ClaimRequest): Promise<Claim
   const rows = await sql<PartRow[]>`
     with chosen as (
       select p.id
-      from unnest(${request.wanted.map((w) => w.deliveryId)}::bigint[], ${request.wanted.map((w) => w.parts)}::int[]) as w (delivery_id, parts)
+      from unnest(${request.wanted.map((w) => w.deliveryId)}::bigint[], ${request.wanted.map((w) => w.parts)}::int[],
+        ${request.wanted.map((w) => String(w.late))}::boolean[]) as w (delivery_id, parts, late)
       cross join lateral (
         select p.id from part p
         where p.delivery_id = w.delivery_id and p.due_at <= now() and p.owner = ''
-          and (p.domain = '' or p.domain <> all (${request.saturated as string[]}::text[]))
+          and (p.domain = '' or w.late or p.domain <> all (${request.saturated as string[]}::text[]))
         order by p.due_at, p.id limit w.parts
         for update skip locked
       ) p
@@ -262,50 +263,66 @@ export interface PartRelease {
 
 /**
  * Gives parts back. A part with nothing open is closed (`due_at` null); another becomes due with the earliest of its messages, its pending
- * ones not before the hint. Never counts as a try. Parts that are no longer the owner's are left alone.
+ * ones not before the hint. Never counts as a try. Parts that are no longer the owner's are left alone. Returns when each released part
+ * is due again (epoch ms), Infinity for a closed one.
  */
-export async function releaseParts(sql: Sql, owner: string, releases: readonly PartRelease[]): Promise<void> {
-  if (releases.length === 0) return;
-  const rows = await sql<{ id: number; first_id: number; last_id: number; open: number }[]>`
+export async function releaseParts(
+  sql: Sql,
+  owner: string,
+  releases: readonly PartRelease[],
+): Promise<Map<number, number>> {
+  const due = new Map<number, number>();
+  if (releases.length === 0) return due;
+  const rows = await sql<{ id: number; first_id: number; last_id: number; deferred: number; due_at: Date | null }[]>`
     update part set owner = '', lease_until = null,
       due_at = case when pending + deferred = 0 then null else greatest(now(), to_timestamp(r.not_before / 1000.0)) end
     from unnest(${releases.map((r) => r.id)}::bigint[], ${releases.map((r) => r.epoch)}::int[],
                 ${releases.map((r) => r.notBefore)}::bigint[]) as r (id, epoch, not_before)
     where part.id = r.id and part.epoch = r.epoch and part.owner = ${owner}
-    returning part.id, part.first_id, part.last_id, part.deferred as open`;
+    returning part.id, part.first_id, part.last_id, part.deferred, part.due_at`;
+  for (const row of rows) due.set(row.id, row.due_at?.getTime() ?? Number.POSITIVE_INFINITY);
   const deferred = Map.groupBy(
-    rows.filter((row) => row.open > 0),
+    rows.filter((row) => row.deferred > 0),
     (row) => volumeOfId(row.first_id),
   );
   for (const [volume, group] of deferred) {
     // A part that waits only for deferred messages sleeps until the first of them is due.
-    await sql`
+    const asleep = await sql<{ id: number; due_at: Date }[]>`
       update part p set due_at = w.due
       from (select r.part, min(coalesce(m.due_at, r.due)) as due
             from (select id as part, first_id, last_id, due_at as due from part where id = any(${group.map((g) => g.id)}::bigint[]) and owner = '') r
             join ${sql(`message_${volume}`)} m on m.id between r.first_id and r.last_id and m.status in (0, 1)
             group by r.part) w
-      where p.id = w.part and p.owner = ''`;
+      where p.id = w.part and p.owner = ''
+      returning p.id, p.due_at`;
+    for (const row of asleep) due.set(row.id, row.due_at.getTime());
   }
+  return due;
 }
 
-/** When the next free part of an active delivery becomes due: epoch ms, or null. */
-export async function nextDue(sql: Sql): Promise<number | null> {
-  const rows = await sql<{ due: Date | null }[]>`
-    select min(p.due_at) as due from delivery d
-    cross join lateral (select due_at from part p where p.delivery_id = d.id and p.due_at is not null and p.owner = '' order by due_at limit 1) p
-    where d.state = 'sending'`;
-  return rows[0]?.due?.getTime() ?? null;
+/** When the next free part of each of these deliveries becomes due (epoch ms); those without one are not in the map. */
+export async function nextDue(sql: Sql, ids: readonly number[]): Promise<Map<number, number>> {
+  const rows = await sql<{ id: number; due: Date }[]>`
+    select d.id, p.due_at as due from unnest(${ids as number[]}::bigint[]) as d (id)
+    cross join lateral (
+      select due_at from part p where p.delivery_id = d.id and p.due_at is not null and p.owner = '' order by due_at limit 1
+    ) p`;
+  return new Map(rows.map((row) => [row.id, row.due.getTime()]));
 }
 
-/** Starts what was scheduled and closes what is done; the ids of the deliveries that changed. */
-export async function turnDeliveries(sql: Sql): Promise<{ started: number[]; finished: number[] }> {
+/** Starts the deliveries whose time has come. */
+export async function startScheduled(sql: Sql): Promise<number[]> {
   const started = await sql<{ id: number }[]>`
     update delivery set state = 'sending' where state = 'ready' and (not_before is null or not_before <= now()) returning id`;
+  return started.map((row) => row.id);
+}
+
+/** Closes the deliveries that have no open part left and no upload at work; of those named, or of all. The ids of the closed. */
+export async function finishDeliveries(sql: Sql, ids: readonly number[] | "all"): Promise<number[]> {
   const finished = await sql<{ id: number }[]>`
     update delivery d set state = 'finished', finished_at = now()
-    where state = 'sending' and coalesce(uploading_until, '-infinity') < now()
+    where state = 'sending' and ${ids === "all" ? sql`true` : sql`id = any(${ids as number[]}::bigint[])`} and coalesce(uploading_until, '-infinity') < now()
       and not exists (select 1 from part p where p.delivery_id = d.id and p.due_at is not null)
     returning id`;
-  return { started: started.map((row) => row.id), finished: finished.map((row) => row.id) };
+  return finished.map((row) => row.id);
 }

@@ -13,8 +13,10 @@ export interface HeldPart {
   readonly delivery: HeldDelivery;
   /** Messages loaded that are neither recorded nor given back. */
   open: number;
-  /** Epoch ms: given back messages need not be looked at before. */
+  /** Epoch ms: messages given back need not be looked at before; Infinity while none was. */
   notBefore: number;
+  /** Once released: epoch ms when it is due again, Infinity when it is closed. */
+  dueAt: number;
   /** True once it is known to be no longer ours. */
   lost: boolean;
 }

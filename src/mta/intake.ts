@@ -17,9 +17,12 @@ import type { Held, HeldPart } from "./held.ts";
 import type { Recorder } from "./recorder.ts";
 
 const TICK_MS = 5000;
+const ACTIVE_MS = 200;
 const ACTIVE_MOST = 500;
 const URGENT_PARTS = 64;
 const TAKE_OVER_PARTS = 50;
+
+type Wanted = claims.ClaimRequest["wanted"][number];
 
 export interface Intake {
   /** Something may have become due: `deliveryId` of the news, 0 for all. */
@@ -51,13 +54,16 @@ export interface IntakeDeps {
 export function openIntake(deps: IntakeDeps): Intake {
   const { sql, owner, clock, log, settings, deliveries, recorder } = deps;
   const parts = new Map<number, HeldPart>();
-  /** Deliveries that had nothing due when last asked: epoch ms until which they are not asked again. */
-  const empty = new Map<number, number>();
+  /** Deliveries that had nothing due when last asked, until when (epoch ms) and with which domains left out. */
+  const empty = new Map<number, { until: number; under: string }>();
   const shares = settings.fairness;
   const weights = PRIORITIES.map((name) => shares[name]);
   let held = 0;
   let active: claims.ActiveDelivery[] = [];
   let activeAt = 0;
+  let activeStale = true;
+  /** Deliveries whose last part was released: perhaps done. */
+  const closing = new Set<number>();
   let urgent = true;
   let again = false;
   let running: Promise<void> | null = null;
@@ -78,12 +84,17 @@ export function openIntake(deps: IntakeDeps): Intake {
     });
   }
 
+  function wakeIn(ms: number): void {
+    clock.after(ms, wake);
+  }
+
   async function run(): Promise<void> {
     while (again && !stopped) {
       again = false;
       if (!deps.ready()) return;
       try {
         await tick();
+        await close();
         await claimUrgent();
         await claimBulk();
         if (failing) log.info({}, "the database answers again");
@@ -102,11 +113,18 @@ export function openIntake(deps: IntakeDeps): Intake {
     if (now < tickAt) return;
     tickAt = now + TICK_MS;
     urgent = true;
-    activeAt = 0;
-    await claims.turnDeliveries(sql);
+    activeStale = true;
+    await claims.startScheduled(sql);
+    await claims.finishDeliveries(sql, "all");
     await accept(await claims.takeOverParts(sql, owner, settings.leaseMs, TAKE_OVER_PARTS));
-    const due = await claims.nextDue(sql);
-    if (due !== null && due - now < TICK_MS) clock.after(Math.max(10, due - now), () => news(0));
+    for (const [id, { until }] of empty) if (until < now) empty.delete(id);
+  }
+
+  async function close(): Promise<void> {
+    if (closing.size === 0) return;
+    const ids = [...closing];
+    closing.clear();
+    await claims.finishDeliveries(sql, ids);
   }
 
   async function claimUrgent(): Promise<void> {
@@ -121,34 +139,51 @@ export function openIntake(deps: IntakeDeps): Intake {
   async function claimBulk(): Promise<void> {
     if (held > settings.window - settings.partSize) return;
     const now = clock.now();
-    if (activeAt === 0) {
+    // Every transactional message is news: the list is not read again for each of them.
+    if (activeStale && now >= activeAt + ACTIVE_MS) {
       activeAt = now;
+      activeStale = false;
       active = await claims.activeDeliveries(sql, ACTIVE_MOST);
-    }
-    const able = active.filter((d) => (empty.get(d.id) ?? 0) <= now);
-    if (able.length === 0) return;
-    const wanted = wantedParts(able);
-    if (wanted.length === 0) return;
-    const claimed = await claims.claimParts(sql, {
-      owner,
-      leaseMs: settings.leaseMs,
-      wanted,
-      saturated: deps.saturatedDomains(),
+    } else if (activeStale) wakeIn(activeAt + ACTIVE_MS - now);
+    const saturated = deps.saturatedDomains().toSorted();
+    const under = saturated.join(" ");
+    const able = active.filter((d) => {
+      const nothing = empty.get(d.id);
+      return nothing === undefined || nothing.until <= now || nothing.under !== under;
     });
+    if (able.length === 0) return;
+    const wanted = wantedParts(able, now);
+    if (wanted.length === 0) return;
+    const claimed = await claims.claimParts(sql, { owner, leaseMs: settings.leaseMs, wanted, saturated });
     const got = Map.groupBy(claimed, (p) => p.deliveryId);
-    for (const w of wanted) if ((got.get(w.deliveryId)?.length ?? 0) < w.parts) empty.set(w.deliveryId, now + TICK_MS);
     await accept(claimed);
+    const dry = wanted.filter((w) => (got.get(w.deliveryId)?.length ?? 0) < w.parts).map((w) => w.deliveryId);
+    await restUntilDue(dry, under);
     if (claimed.length > 0) again = true;
   }
 
-  function wantedParts(able: readonly claims.ActiveDelivery[]): { deliveryId: number; parts: number }[] {
+  /** These had no more due parts: they are not asked again before the next of them is due, or a tick has passed, or there is news. */
+  async function restUntilDue(ids: readonly number[], under: string): Promise<void> {
+    if (ids.length === 0) return;
+    const due = await claims.nextDue(sql, ids);
+    const now = clock.now();
+    for (const id of ids) {
+      const next = due.get(id) ?? Number.POSITIVE_INFINITY;
+      // What is due and was not claimed lies in domains that are left out.
+      const until = Math.min(now + TICK_MS, next > now ? next : Number.POSITIVE_INFINITY);
+      empty.set(id, { until, under });
+      if (until < now + TICK_MS) wakeIn(until - now + 1);
+    }
+  }
+
+  function wantedParts(able: readonly claims.ActiveDelivery[], now: number): Wanted[] {
     const holding = new Map<number, number>();
     for (const part of parts.values()) holding.set(part.delivery.id, (holding.get(part.delivery.id) ?? 0) + part.open);
     const members = Map.groupBy(able, (d) => d.priority);
     let total = 0;
     for (const priority of members.keys()) total += weights[priority] ?? 1;
     let room = settings.window - held;
-    const wanted: { deliveryId: number; parts: number }[] = [];
+    const wanted: Wanted[] = [];
     for (const d of able) {
       const group = members.get(d.priority) ?? [];
       const ofClass = group.reduce((sum, m) => sum + m.weight, 0);
@@ -156,7 +191,7 @@ export function openIntake(deps: IntakeDeps): Intake {
       const lacks = Math.min(share - (holding.get(d.id) ?? 0), room);
       const count = Math.ceil(lacks / settings.partSize);
       if (count <= 0) continue;
-      wanted.push({ deliveryId: d.id, parts: count });
+      wanted.push({ deliveryId: d.id, parts: count, late: d.deadline <= now });
       room -= count * settings.partSize;
       if (room <= 0) break;
     }
@@ -178,7 +213,7 @@ export function openIntake(deps: IntakeDeps): Intake {
         continue;
       }
       const rows = byPart.get(claim.id) ?? [];
-      const part: HeldPart = { claim, delivery, open: rows.length, notBefore: 0, lost: false };
+      const part: HeldPart = { claim, delivery, open: rows.length, notBefore: Infinity, dueAt: Infinity, lost: false };
       parts.set(claim.id, part);
       held += rows.length;
       if (rows.length === 0) recorder.empty(part);
@@ -202,7 +237,7 @@ export function openIntake(deps: IntakeDeps): Intake {
 
   function news(deliveryId: number): void {
     urgent = true;
-    activeAt = 0;
+    activeStale = true;
     if (deliveryId === 0) empty.clear();
     else empty.delete(deliveryId);
     wake();
@@ -212,7 +247,13 @@ export function openIntake(deps: IntakeDeps): Intake {
     news,
     freed(messages, released) {
       held -= messages;
-      for (const part of released) if (parts.get(part.claim.id) === part) parts.delete(part.claim.id);
+      const now = clock.now();
+      for (const part of released) {
+        if (parts.get(part.claim.id) === part) parts.delete(part.claim.id);
+        const { id } = part.delivery;
+        if (part.dueAt === Infinity) closing.add(id);
+        else if (part.dueAt - now < TICK_MS) clock.after(Math.max(1, part.dueAt - now + 1), () => news(id));
+      }
       if (messages > 0 || released.length > 0) wake();
     },
     lost(part) {

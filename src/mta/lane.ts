@@ -15,6 +15,7 @@ import type { ConnectionGrant, LaneKey, Traffic } from "../model/traffic.ts";
 import type { Rendered } from "../render/contract.ts";
 import { type Held, mayGo } from "./held.ts";
 import type { Session } from "./session-contract.ts";
+import { openPace } from "./pace.ts";
 import { openTurns } from "./turns.ts";
 
 const REST_MS = 4000;
@@ -22,6 +23,11 @@ const REST_MOST_MS = 300_000;
 const CEILING_MS = 30_000;
 /** A lane whose quota is spent gives its messages back to the database after this long: waiting must cost no memory. */
 const PARK_MS = 10_000;
+/** A lane over its capacity whose last message would wait longer than this takes no more: one slow site must not fill the window. */
+const FULL_WAIT_MS = 10_000;
+const FULL_MOST_MS = 60_000;
+/** Messages asked of the quota at once: a quota server may be far away. */
+const GRANT = 50;
 
 export interface LaneDeps {
   readonly clock: Clock;
@@ -36,6 +42,8 @@ export interface LaneDeps {
   /** What an attempt came to. */
   finish(held: Held, outcome: Outcome, lane: Lane, deliveredBefore: number, final: boolean): void;
   giveBack(held: Held, notBefore: number): void;
+  /** The lane was saturated and takes messages again. */
+  relieved(): void;
   /** The message is about to be submitted to a session. */
   expect(held: Held): void;
   /** A place among all sessions of the process; false: none is free now, `change` is called when one is. */
@@ -78,6 +86,7 @@ interface Ready {
 export function openLane(key: LaneKey, deps: LaneDeps): Lane {
   const { clock, traffic } = deps;
   const turns = openTurns<Held>(deps.weights);
+  const pace = openPace(clock);
   const ready: Ready[] = [];
   const lines = new Set<Line>();
   const stop = new AbortController();
@@ -90,6 +99,7 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
   let ceiling = Number.POSITIVE_INFINITY;
   let ceilingUntil = Number.POSITIVE_INFINITY;
   let blockedSince = 0;
+  let wasSaturated = false;
   let timer: Timer | null = null;
   let timerAt = Number.POSITIVE_INFINITY;
 
@@ -99,11 +109,17 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
     if (stop.signal.aborted) return;
     const now = clock.now();
     submitReady();
-    if (restUntil > now) return wakeAt(restUntil);
+    if (restUntil > now) {
+      wasSaturated = true;
+      return wakeAt(restUntil);
+    }
     renderMore();
     openMore(now);
     closeSpent(now);
     if (demand() > 0 && Number.isFinite(ceilingUntil)) wakeAt(ceilingUntil);
+    const { saturated } = lane;
+    if (wasSaturated && !saturated) deps.relieved();
+    wasSaturated = saturated;
   }
 
   function submitReady(): void {
@@ -135,6 +151,7 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
       smtputf8: rendered.smtputf8,
     });
     inFlight--;
+    pace.moved();
     deps.finish(held, result, lane, before, false);
     pump();
   }
@@ -163,11 +180,15 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
         pump();
       });
     }
+    if (turns.size === 0 && granted > 0) {
+      unspend(granted);
+      granted = 0;
+    }
   }
 
-  /** One message of the quota; asks for many at once, because a quota server may be far away. */
+  /** One message of the quota. */
   function spend(): boolean {
-    if (granted === 0) granted = traffic.messages(key, Math.min(50, turns.size), pump);
+    if (granted === 0) granted = traffic.messages(key, Math.min(GRANT, turns.size), unblock);
     if (granted === 0) {
       if (blockedSince === 0) {
         blockedSince = clock.now();
@@ -181,6 +202,11 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
   }
 
   const unspend = (count: number): void => traffic.unused(key, count);
+
+  function unblock(): void {
+    blockedSince = 0;
+    pump();
+  }
 
   function openMore(now: number): void {
     const limits = traffic.limits(key);
@@ -287,7 +313,9 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
     enqueue(held) {
       if (stop.signal.aborted) return deps.giveBack(held, 0);
       if (restUntil > clock.now() + 2000) return deps.giveBack(held, restUntil);
-      if (turns.size >= 2 * deps.capacity) return deps.giveBack(held, clock.now() + PARK_MS);
+      if (lane.held === 0) pace.reset();
+      const wait = turns.size >= deps.capacity ? pace.waitMs(turns.size) : 0;
+      if (wait > FULL_WAIT_MS) return deps.giveBack(held, clock.now() + Math.min(wait / 2, FULL_MOST_MS));
       const { priority, id, weight } = held.part.delivery;
       turns.push(held, { priority, deliveryId: id, weight });
     },

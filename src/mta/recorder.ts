@@ -128,9 +128,14 @@ export function openRecorder(deps: RecorderDeps): Recorder {
   async function release(parts: readonly HeldPart[]): Promise<void> {
     const releases: PartRelease[] = parts
       .filter((p) => !p.lost)
-      .map((p) => ({ id: p.claim.id, epoch: p.claim.epoch, notBefore: p.notBefore }));
+      .map((p) => ({
+        id: p.claim.id,
+        epoch: p.claim.epoch,
+        notBefore: Number.isFinite(p.notBefore) ? p.notBefore : 0,
+      }));
     try {
-      await releaseParts(sql, owner, releases);
+      const due = await releaseParts(sql, owner, releases);
+      for (const part of parts) part.dueAt = due.get(part.claim.id) ?? Number.POSITIVE_INFINITY;
     } catch (error) {
       done.push(...parts);
       throw error;
@@ -160,7 +165,7 @@ export function openRecorder(deps: RecorderDeps): Recorder {
     giveBack(held, notBefore) {
       const { part } = held;
       part.open--;
-      part.notBefore = part.notBefore === 0 ? notBefore : Math.min(part.notBefore, notBefore);
+      part.notBefore = Math.min(part.notBefore, notBefore);
       deps.freed(1, []);
       if (part.open === 0) {
         done.push(part);

@@ -16,7 +16,7 @@ const people = (n: number, domain = "one.example"): string[] => Array.from({ len
 const LEASE = 60_000;
 
 function claim(owner: string, deliveryId: number, parts = 1, saturated: string[] = []): Promise<claims.ClaimedPart[]> {
-  return claims.claimParts(db.sql, { owner, leaseMs: LEASE, wanted: [{ deliveryId, parts }], saturated });
+  return claims.claimParts(db.sql, { owner, leaseMs: LEASE, wanted: [{ deliveryId, parts, late: false }], saturated });
 }
 
 function record(part: claims.ClaimedPart, id: number, to: number, extra: Partial<OutcomeRecord> = {}): OutcomeRecord {
@@ -166,8 +166,8 @@ describe("release", () => {
     ]);
     await recordOutcomes(db.sql, "m/1", volume, [record(again!, delivery.firstId + 1, 2, { from: 1, attempts: 2 })]);
     await claims.releaseParts(db.sql, "m/1", [{ id: again!.id, epoch: again!.epoch, notBefore: 0 }]);
-    const { finished } = await claims.turnDeliveries(db.sql);
-    expect(finished).toContain(delivery.id);
+    expect(await claims.finishDeliveries(db.sql, [delivery.id])).toEqual([delivery.id]);
+    expect(await claims.finishDeliveries(db.sql, "all")).not.toContain(delivery.id);
   });
 
   test("given back with a hint, pending messages wait for it", async () => {

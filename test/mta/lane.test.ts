@@ -81,7 +81,8 @@ const part = (extra: Partial<HeldPart["delivery"]> = {}): HeldPart => ({
     ...extra,
   },
   open: 0,
-  notBefore: 0,
+  notBefore: Infinity,
+  dueAt: Infinity,
   lost: false,
 });
 const held = (id: number, of: HeldPart): Held => ({
@@ -149,6 +150,7 @@ function bench(
     finish: (h, result, _lane, _before, final) => void finished.push({ id: h.id, outcome: result, final }),
     giveBack: (h, notBefore) => void given.push({ id: h.id, notBefore }),
     expect: () => {},
+    relieved: () => {},
     takePlace: () => true,
     freePlace: () => {},
   };

@@ -1,0 +1,45 @@
+/** How fast a lane moves, from the last few seconds; what a queue of a length means in time. */
+import type { Clock } from "../base/clock.ts";
+
+export interface Pace {
+  /** One message left the lane. */
+  moved(): void;
+  /** The lane was empty until now: what it did not do then says nothing. */
+  reset(): void;
+  /** How long the last of `length` messages will wait, ms; 0 while nothing is known yet. */
+  waitMs(length: number): number;
+}
+
+const PERIOD_MS = 3000;
+
+export function openPace(clock: Clock): Pace {
+  let since = clock.now();
+  let count = 0;
+  /** Messages per ms of the period before; -1 before the first one has passed. */
+  let rate = -1;
+
+  function turn(): void {
+    const elapsed = clock.now() - since;
+    if (elapsed < PERIOD_MS) return;
+    rate = count / elapsed;
+    since = clock.now();
+    count = 0;
+  }
+
+  return {
+    moved() {
+      turn();
+      count++;
+    },
+    reset() {
+      since = clock.now();
+      count = 0;
+      rate = -1;
+    },
+    waitMs(length) {
+      turn();
+      if (rate < 0) return 0;
+      return rate === 0 ? Number.POSITIVE_INFINITY : length / rate;
+    },
+  };
+}

@@ -1,0 +1,87 @@
+/**
+ * The mta process: brings the real things (database, journal, resolver, threads, sockets) and takes up what its last process left before it
+ * claims anything new.
+ */
+import { availableParallelism, hostname } from "node:os";
+import { join } from "node:path";
+import type { Clock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
+import { loadDkimKeys, loadTokenKeys } from "../config/keys.ts";
+import type { Settings } from "../config/settings.ts";
+import type { Sql } from "../db/sql.ts";
+import { openRenderPool } from "../render/pool.ts";
+import { bootId, openJournal } from "./journal.ts";
+import { openKeys } from "./keys.ts";
+import { openLimits } from "./limits.ts";
+import { openMta } from "./mta.ts";
+import { recover } from "./recover.ts";
+import { relayResolver } from "./relay.ts";
+import { openResolver } from "./resolver.ts";
+import { openSession } from "./session.ts";
+import { openTlsMemory } from "./session/tls-memory.ts";
+import { openVerifySession } from "./verify.ts";
+
+export interface MtaContext {
+  readonly settings: Settings;
+  readonly log: Log;
+  readonly sql: Sql;
+  readonly clock: Clock;
+  readonly slot: number;
+}
+
+/** Less than the watchdog's patience: what is cut here is recorded as in doubt, what is killed there is found in the journal. */
+const DRAIN_MS = 20_000;
+
+export async function start({ settings, log, sql, clock, slot }: MtaContext): Promise<{ drain(): Promise<void> }> {
+  const { mta } = settings;
+  const owner = `${settings.machine || hostname()}/${slot}`;
+  const { journal, rest, forget } = openJournal({
+    folder: join(settings.dataDir, "journal", String(slot)),
+    owner,
+    boot: bootId(),
+    sync: mta.journalSync,
+    log,
+  });
+  await recover({ sql, owner, clock, random: Math.random, log }, rest);
+  forget();
+  const keys = openKeys({
+    clock,
+    log,
+    load: () => ({ token: loadTokenKeys(settings, log), dkim: loadDkimKeys(settings, log) }),
+  });
+  const pool = openRenderPool({ threads: mta.threads === 0 ? availableParallelism() : mta.threads, log });
+  const traffic = openLimits(mta, clock);
+  const resolver = openResolver(mta.dns, clock);
+  const tlsMemory = openTlsMemory(clock);
+  const running = await openMta({
+    settings: mta,
+    owner,
+    helo: mta.helo || hostname(),
+    sql,
+    clock,
+    random: Math.random,
+    log,
+    journal,
+    traffic,
+    resolver: mta.relay.host === "" ? resolver : relayResolver(mta.relay.host, resolver),
+    pool,
+    keys: keys.current,
+    openSession: (target, events) =>
+      mta.verifyMode
+        ? Promise.resolve(openVerifySession(target, events))
+        : openSession({ clock, tlsMemory }, target, mta.smtp, events),
+  });
+  log.info(
+    { owner, threads: pool.threads, dkimKeys: settings.dkim.length, verifyMode: mta.verifyMode },
+    "mta is claiming",
+  );
+  return {
+    async drain() {
+      await running.drain(DRAIN_MS);
+      keys.close();
+      traffic.close();
+      await pool.close();
+      journal.close();
+    },
+  };
+}

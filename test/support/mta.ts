@@ -1,0 +1,106 @@
+/**
+ * A whole mta in the test's own process, on a test database: real claims, journal, lanes, sessions and records. What may be replaced:
+ * the render pool (default: a plain one without threads), the resolver, the settings.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { silentLog } from "../../src/base/log.ts";
+import { systemClock } from "../../src/base/clock.ts";
+import { parseSettings } from "../../src/config/settings.ts";
+import type { Sql } from "../../src/db/sql.ts";
+import { bootId, openJournal } from "../../src/mta/journal.ts";
+import { openLimits } from "../../src/mta/limits.ts";
+import { type Mta, type MtaDeps, openMta } from "../../src/mta/mta.ts";
+import { recover } from "../../src/mta/recover.ts";
+import type { Resolver } from "../../src/mta/resolver.ts";
+import { openSession } from "../../src/mta/session.ts";
+import { openTlsMemory } from "../../src/mta/session/tls-memory.ts";
+import type { RenderPool } from "../../src/render/pool.ts";
+
+export interface TestMta {
+  readonly mta: Mta;
+  close(): Promise<void>;
+}
+
+export interface TestMtaOptions {
+  readonly sql: Sql;
+  /** Port of every exchanger; they are at 127.0.0.1 unless `resolver` says otherwise. */
+  readonly port: number;
+  readonly owner?: string;
+  readonly folder?: string;
+  readonly settings?: Record<string, unknown>;
+  readonly deps?: Partial<MtaDeps>;
+}
+
+/** Every domain has the one exchanger mx.<domain> at 127.0.0.1. */
+export const loopbackResolver: Resolver = {
+  route: (domain) =>
+    Promise.resolve({ kind: "site", site: `mx.${domain}`, exchangers: [{ name: `mx.${domain}`, preference: 10 }] }),
+  addresses: () => Promise.resolve(["127.0.0.1"]),
+  order: (route) => [...route.exchangers],
+} as Resolver;
+
+/** Renders `Subject: <id>` and nothing else, at once. */
+export const plainPool: RenderPool = {
+  threads: 2,
+  queued: 0,
+  running: 0,
+  render: (_content: unknown, _keys: unknown, jobs: readonly { id: number; variables: string }[]) =>
+    Promise.resolve(
+      jobs.map(({ id, variables }) =>
+        variables.includes("unrenderable")
+          ? { id, error: "subject: broken" }
+          : {
+              id,
+              error: "" as const,
+              from: `b+${id}@bounces.sender.example`,
+              bytes: Buffer.from(`Subject: ${id}\r\nMessage-ID: <${id}@test>\r\n\r\nHello\r\n`),
+              smtputf8: false,
+            },
+      ),
+    ),
+  close: () => Promise.resolve(),
+} as unknown as RenderPool;
+
+export async function openTestMta(options: TestMtaOptions): Promise<TestMta> {
+  const { sql, port } = options;
+  const owner = options.owner ?? "test/0";
+  const folder = options.folder ?? mkdtempSync(join(tmpdir(), "postilion-mta-"));
+  const { smtp, ...rest } = (options.settings ?? {}) as { smtp?: object };
+  const { mta: settings } = parseSettings({ mta: { partSize: 100, smtp: { port, ...smtp }, ...rest } });
+  const {
+    journal,
+    rest: left,
+    forget,
+  } = openJournal({ folder: join(folder, "journal"), owner, boot: bootId(), sync: false, log: silentLog });
+  await recover({ sql, owner, clock: systemClock, random: Math.random, log: silentLog }, left);
+  forget();
+  const traffic = openLimits(settings, systemClock);
+  const tlsMemory = openTlsMemory(systemClock);
+  const mta = await openMta({
+    settings,
+    owner,
+    helo: "mta.test",
+    sql,
+    clock: systemClock,
+    random: Math.random,
+    log: silentLog,
+    journal,
+    traffic,
+    resolver: loopbackResolver,
+    pool: plainPool,
+    keys: () => ({ version: 1, token: [], dkim: [] }),
+    openSession: (target, events) => openSession({ clock: systemClock, tlsMemory }, target, settings.smtp, events),
+    ...options.deps,
+  });
+  return {
+    mta,
+    async close() {
+      await mta.drain(2000);
+      traffic.close();
+      journal.close();
+      if (options.folder === undefined) rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
