@@ -86,9 +86,13 @@ export async function touchUpload(sql: Sql, deliveryId: number): Promise<{ state
   return row === undefined ? null : { state: row.state, open: false };
 }
 
-/** No upload is at work any more: the delivery may finish. */
+/** No upload is at work any more: the delivery may finish, and who sends it is told to look. */
 export async function endUpload(sql: Sql, deliveryId: number): Promise<void> {
-  await sql`update delivery set uploading_until = null where id = ${deliveryId}`;
+  await sql`
+    with ended as (
+      update delivery set uploading_until = null where id = ${deliveryId} returning id, state
+    )
+    select pg_notify(${CHANNELS.work}, id::text) from ended where state = 'sending'`;
 }
 
 /** The statement itself. `careful`: leave out what is there already instead of failing. */

@@ -8,6 +8,7 @@ import { openLoad } from "../http/load.ts";
 import { openDocument } from "../http/openapi.ts";
 import { Problem } from "../http/problem.ts";
 import { openServer, type Server } from "../http/server.ts";
+import { rememberGood } from "./content.ts";
 import type { ApiContext, ApiDeps } from "./context.ts";
 import { addDeliveryRoutes } from "./deliveries.ts";
 import { openGate } from "./route/gate.ts";
@@ -40,6 +41,7 @@ export async function buildApi(deps: ApiDeps): Promise<Server> {
   server.addHook("onClose", async () => load.close());
   const context: ApiContext = {
     ...deps,
+    checkContent: rememberGood(deps.checkContent),
     server,
     load,
     gate: openGate({

@@ -6,7 +6,7 @@ import type { Sql } from "../db/sql.ts";
 import type { IdPool } from "../db/volumes.ts";
 import type { Problem } from "../http/problem.ts";
 import type { Content } from "../model/delivery.ts";
-import type { CheckContent, Defaults } from "./content.ts";
+import type { CheckContent, Defaults, rememberGood } from "./content.ts";
 import type { RouteContext } from "./route/route.ts";
 
 /** A rendered message, for a person to look at. */
@@ -37,7 +37,8 @@ export interface ApiDeps {
   readonly metrics?: () => Promise<string>;
 }
 
-export interface ApiContext extends ApiDeps, RouteContext {
+export interface ApiContext extends Omit<ApiDeps, "checkContent">, RouteContext {
+  readonly checkContent: ReturnType<typeof rememberGood>;
   readonly ids: IdPool;
   readonly defaults: Defaults;
   explain(error: unknown): Problem | null;

@@ -48,7 +48,9 @@ export function addRecipientRoutes(context: ApiContext): void {
           return told(upload.counts);
         } catch (error) {
           await upload.settle();
-          throw interrupted(error, upload.counts, params.id, context, request.id);
+          // A request that was cut before its end: whatever broke here broke because of it.
+          const gone = request.raw.destroyed && !request.raw.complete;
+          throw interrupted(gone ? GONE : error, upload.counts, params.id, context, request.id);
         } finally {
           await close();
         }
@@ -56,6 +58,9 @@ export function addRecipientRoutes(context: ApiContext): void {
     });
   }
 }
+
+/** Read by nobody but the log. */
+const GONE = new Problem(400, "the client went away");
 
 function told(counts: UploadCounts): object {
   const { accepted, duplicate, excluded, invalid, errors, lines } = counts;

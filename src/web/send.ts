@@ -24,12 +24,14 @@ export function addSendRoute(context: ApiContext): void {
       const to = readMailbox(body.to, "to", refuse);
       if (isDeeperThan(body.variables ?? {}, MOST_DEPTH)) refuse("variables", `is nested deeper than ${MOST_DEPTH}`);
       if (body.notAfter !== undefined && body.notAfter <= clock.now()) refuse("notAfter", "has passed");
-      const variables = JSON.stringify(body.variables ?? {});
+      // The name is a variable, not a part of the content: so a thousand receipts share one content, compiled once, and braces in a name
+      // are no template.
+      const named = body.toName === undefined && to.name !== "";
+      const variables = JSON.stringify({ ...(named ? { toName: to.name } : {}), ...body.variables });
       if (Buffer.byteLength(variables) > context.settings.web.variablesLimitBytes) {
         throw new Problem(413, `the variables have more than ${context.settings.web.variablesLimitBytes} bytes`);
       }
-      // A name given with `to` is a name, not a template: what looks like one is said literally.
-      const toName = body.toName ?? to.name.replaceAll("{{", "\\{{");
+      const toName = named ? "{{toName}}" : body.toName;
       const prepared = prepare(body, { ...body, toName }, "", defaults, context.checkContent);
       const { firstId } = await context.ids.take(1);
       return answerOnce(sql, { token, request, reply }, true, async (tx) => {

@@ -42,6 +42,13 @@ test("the client goes away: what was committed stays, the upload is over, and se
   socket.destroy();
   await until(async () => !(await uploading(id)), { what: "the end of the upload" });
   const kept = await accepted(id);
+  await until(() => warned.length === 1);
+  expect(warned[0]).toMatchObject({
+    delivery: id,
+    accepted: kept,
+    committedLines: kept,
+    err: { message: "the client went away" },
+  });
   const [row] = await api.db.sql`select count(*)::int as n from message where delivery_id = ${id}`;
   expect(row).toEqual({ n: kept });
   const again = await api.upload(id, lines(0, 60_000));
