@@ -29,7 +29,7 @@ export type Route =
   /** Ask again later: RFC 3463 status 4.4.3. */
   | { readonly kind: "temporary"; readonly text: string };
 
-export type Addresses = readonly string[] | { readonly kind: "temporary" | "none"; readonly text: string };
+export type Addresses = string[] | { readonly kind: "temporary" | "none"; readonly text: string };
 
 export interface Resolver {
   /** Never rejects. */

@@ -32,8 +32,6 @@ export interface FlowDeps {
 
 /** A server that does not answer QUIT is not waited for. */
 const QUIT_MS = 5_000;
-/** Stands in `watched` for the time an idle session is kept. */
-const IDLE: Slot = { step: "quit", job: null, handed: true };
 
 export function openFlow(wire: Wire, { clock, target, settings, offered, events }: FlowDeps): Session {
   const { pipelining } = offered;
@@ -255,10 +253,10 @@ export function openFlow(wire: Wire, { clock, target, settings, offered, events 
   function watch(): void {
     if (ended) return;
     const head = slots[0];
-    const next = head?.handed ? head : head === undefined && jobs.open.length === 0 ? IDLE : null;
+    const next = head?.handed ? head : null;
     if (next === watched) return;
     watched = next;
-    wire.expect(next === null ? 0 : next === IDLE ? settings.idleMs : timeOf[next.step]);
+    wire.expect(next === null ? 0 : timeOf[next.step]);
   }
 
   function turn(): void {
@@ -269,7 +267,6 @@ export function openFlow(wire: Wire, { clock, target, settings, offered, events 
   }
 
   function late(): void {
-    if (watched === IDLE) return jobs.open.length === 0 ? close() : undefined;
     const at = watched?.step ?? "mail";
     cut(causeSaid(`no reply to ${NAMES[at]} within ${timeOf[at] / 1000} s`));
   }
@@ -292,16 +289,7 @@ export function openFlow(wire: Wire, { clock, target, settings, offered, events 
     events.change();
   }
 
-  function close(): void {
-    if (closing) return;
-    closing = true;
-    begin();
-    changed = true;
-    turn();
-  }
-
   wire.listen({ reply, turn, handed: watch, late, lost: (text) => cut(causeSaid(text)) });
-  watch();
   const room = (): number => (closing ? 0 : Math.max(0, depth - jobs.open.length));
 
   return {
@@ -328,7 +316,10 @@ export function openFlow(wire: Wire, { clock, target, settings, offered, events 
       return result;
     },
     quit() {
-      close();
+      if (!closing) {
+        closing = true;
+        begin();
+      }
       return wire.closed;
     },
     destroy: () => cut(causeSaid("the session was cut")),

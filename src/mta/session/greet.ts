@@ -72,7 +72,7 @@ async function startTls(wire: Wire, { target, settings, tls, memory }: GreetOpti
   const reply = await ask(wire, "STARTTLS\r\n", settings.ehloMs);
   if (!is2yz(reply)) return refused("starttls", reply);
   // Whatever came with the 220 was said in the clear, by anybody, and would be read as if it came through TLS (CVE-2011-0411).
-  if (wire.unread) {
+  if (wire.unread || wire.ended !== "") {
     wire.destroy();
     return local("starttls", "data behind the reply to STARTTLS");
   }

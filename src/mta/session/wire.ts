@@ -243,6 +243,7 @@ export function openWire(first: Socket, clock: Clock, blockMs: number): Wire {
     },
     secure(options, keep) {
       return new Promise((resolve) => {
+        if (ended !== "") return resolve(ended);
         detach();
         const raw = socket;
         // Made before listening: the handshake fails through the same `lost` as everything else.
