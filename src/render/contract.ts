@@ -2,6 +2,7 @@
  * What goes to a render thread and what comes back: the types of `render/pool.ts` (main thread) and `render/render.worker.ts`.
  */
 import type { Content } from "../model/delivery.ts";
+import type { TokenKeyRing } from "../model/token.ts";
 
 /** One message to make. */
 export interface RenderJob {
@@ -41,6 +42,36 @@ export interface DkimKeyText {
   readonly selector: string;
   /** PKCS#8 or PKCS#1 PEM, RSA or Ed25519. */
   readonly pem: string;
+}
+
+/** Everything secret a message needs. A new version makes the threads open the keys again. */
+export interface RenderKeys {
+  readonly version: number;
+  readonly token: TokenKeyRing;
+  readonly dkim: readonly DkimKeyText[];
+}
+
+/** One task for a thread (written by the lead, with pool.ts, render.worker.ts and base/threads.ts). */
+export interface RenderTask {
+  readonly content: SharedContent;
+  readonly keys: RenderKeys;
+  readonly jobs: readonly RenderJob[];
+}
+
+/** The messages of a task, one behind the other in one piece of memory that changes hands without being copied. */
+export interface RenderBatch {
+  readonly bytes: ArrayBuffer;
+  /** In the order of the jobs. */
+  readonly messages: readonly (
+    | {
+        readonly id: number;
+        readonly from: string;
+        readonly start: number;
+        readonly end: number;
+        readonly smtputf8: boolean;
+      }
+    | { readonly id: number; readonly error: string }
+  )[];
 }
 
 export type { Content };

@@ -1,0 +1,73 @@
+/**
+ * The render threads as the mta sees them: jobs in, messages out, in the order of the jobs. Nothing rejects because of a message: a batch
+ * that takes too long or kills its thread is made again one by one, and only the guilty one fails.
+ */
+import { join } from "node:path";
+import type { Log } from "../base/log.ts";
+import { openThreads } from "../base/threads.ts";
+import type { RenderBatch, Rendered, RenderJob, RenderKeys, RenderTask, SharedContent } from "./contract.ts";
+
+const BATCH_MS = 10_000;
+const ALONE_MS = 2_000;
+
+export interface RenderPool {
+  readonly threads: number;
+  /** Batches at work or waiting for a thread. */
+  readonly running: number;
+  render(content: SharedContent, keys: RenderKeys, jobs: readonly RenderJob[]): Promise<Rendered[]>;
+  close(): Promise<void>;
+}
+
+export function openRenderPool(options: { readonly threads: number; readonly log: Log }): RenderPool {
+  const { log } = options;
+  const threads = openThreads<RenderTask, RenderBatch>(join(import.meta.dirname, "render.worker.ts"), options.threads);
+
+  async function alone(task: RenderTask): Promise<Rendered[]> {
+    const all: Rendered[] = [];
+    for (const job of task.jobs) {
+      try {
+        all.push(...unpack(await threads.run({ ...task, jobs: [job] }, ALONE_MS)));
+      } catch (error) {
+        log.warn({ err: error, message: job.id }, "a message cannot be rendered");
+        all.push({ id: job.id, error: `rendering failed: ${error instanceof Error ? error.message : String(error)}` });
+      }
+    }
+    return all;
+  }
+
+  return {
+    threads: threads.count,
+    get running() {
+      return threads.running;
+    },
+    async render(content, keys, jobs) {
+      const task = { content, keys, jobs };
+      try {
+        return unpack(await threads.run(task, BATCH_MS));
+      } catch (error) {
+        log.warn(
+          { err: error, messages: jobs.length },
+          "a batch could not be rendered; its messages are made one by one",
+        );
+        return alone(task);
+      }
+    },
+    close: threads.close,
+  };
+}
+
+function unpack({ bytes, messages }: RenderBatch): Rendered[] {
+  return messages.map((m) =>
+    "from" in m
+      ? {
+          id: m.id,
+          error: "",
+          from: m.from,
+          bytes: new Uint8Array(bytes, m.start, m.end - m.start),
+          smtputf8: m.smtputf8,
+        }
+      : m,
+  );
+}
+
+export type { RenderKeys };

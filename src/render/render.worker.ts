@@ -1,0 +1,47 @@
+/**
+ * A render thread: makes the messages of a task. Contents are compiled once and kept, the least recently used go; a message that cannot be
+ * made fails alone.
+ */
+import { giveWay, handOver } from "../base/threads.ts";
+import { type Composer, compileContent } from "./compose.ts";
+import type { Content, RenderBatch, RenderTask } from "./contract.ts";
+
+const KEPT = 64;
+const NICENESS = 5;
+const composers = new Map<string, Composer>();
+
+giveWay(NICENESS);
+
+export default function render({ content, keys, jobs }: RenderTask): RenderBatch {
+  const composer = composerOf(content, keys);
+  const now = Date.now();
+  const made = jobs.map((job) => composer.render(job, now));
+  let size = 0;
+  for (const one of made) if ("from" in one) size += one.bytes.length;
+  const bytes = new ArrayBuffer(size);
+  const whole = new Uint8Array(bytes);
+  let start = 0;
+  const messages = made.map((one) => {
+    if (!("from" in one)) return one;
+    whole.set(one.bytes, start);
+    const end = start + one.bytes.length;
+    const placed = { id: one.id, from: one.from, start, end, smtputf8: one.smtputf8 };
+    start = end;
+    return placed;
+  });
+  return handOver({ bytes, messages }, [bytes]);
+}
+
+function composerOf(content: RenderTask["content"], keys: RenderTask["keys"]): Composer {
+  const name = `${keys.version} ${content.hash}`;
+  let composer = composers.get(name);
+  if (composer === undefined) {
+    const json = Buffer.from(new Uint8Array(content.json)).toString("utf8");
+    composer = compileContent(JSON.parse(json) as Content, keys);
+  }
+  composers.delete(name);
+  composers.set(name, composer);
+  const oldest = composers.keys().next().value;
+  if (composers.size > KEPT && oldest !== undefined) composers.delete(oldest);
+  return composer;
+}
