@@ -53,7 +53,10 @@ export async function start(context: WebContext): Promise<{ drain(): Promise<voi
     port,
     async drain() {
       const cut = clock.after(DRAIN_MS, () => server.server.closeAllConnections());
+      // A connection whose last request ends now would be kept alive for the next one.
+      const idle = setInterval(() => server.server.closeIdleConnections(), 50);
       await server.close();
+      clearInterval(idle);
       cut.cancel();
     },
   };
