@@ -62,7 +62,8 @@ export async function latency(options: BenchOptions): Promise<Record<string, unk
       await appliance.api.call("POST", "/v1/messages", {
         to: address,
         from: "Security <security@signed.example>",
-        content: { subject: "Your code", text: "Your code is {{code}}" },
+        subject: "Your code",
+        text: "Your code is {{code}}",
         variables: { code: String(i) },
       });
       const limit = Date.now() + 20_000;

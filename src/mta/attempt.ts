@@ -16,7 +16,7 @@ const HOLD_MS = 2000;
 export interface Attempts {
   finish(held: Held, outcome: Outcome, lane: Lane | null, deliveredBefore: number, final: boolean): void;
   /** SessionEvents.permit by message id. */
-  permit(messageId: number): boolean;
+  permit(messageId: number): boolean | Promise<boolean>;
   /** A message is on its way to a session: permit() will ask for it. */
   expect(held: Held): void;
 }

@@ -50,9 +50,11 @@ export interface JournalRest {
 }
 
 export interface Journal {
-  /** False: the disk refused, nothing may be sent now. */
-  intend(intent: Intent): boolean;
+  /** Resolves when it is written, before the next turn of the event loop; false: the disk refused, nothing may be sent now. */
+  intend(intent: Intent): Promise<boolean>;
   settled(record: OutcomeRecord): void;
+  /** Writes what waits, now. False while the disk refuses. */
+  flush(): boolean;
   /** The ledger has these: their lines are no longer needed. */
   recorded(ids: Iterable<number>): void;
   /** Messages of which the journal still holds an intent. */
@@ -105,6 +107,9 @@ export function openJournal(options: JournalOptions): { journal: Journal; rest: 
   let bytes = 0;
   let writable = true;
   let closed = false;
+  let planned = false;
+  let notes = "";
+  let intents: { id: number; line: string; resolve: (ok: boolean) => void }[] = [];
 
   function startSegment(): void {
     // Counted before it is made: a segment that a full disk left without its head is never opened again.
@@ -145,21 +150,43 @@ export function openJournal(options: JournalOptions): { journal: Journal; rest: 
     return writable;
   }
 
-  const journal: Journal = {
-    intend(intent) {
-      const ok = append(
-        `I ${intent.id} ${intent.partId} ${intent.epoch} ${intent.deliveryId} ${intent.status} ${intent.attempts}\n`,
-        options.sync,
-      );
-      if (ok && !home.has(intent.id)) {
-        home.set(intent.id, current);
+  /** Everything of one turn of the event loop is one write: a write each cost a third of this process (15 µs twice a message). */
+  function flush(): boolean {
+    planned = false;
+    if (intents.length === 0 && notes === "") return writable;
+    const batch = intents;
+    intents = [];
+    const ok = append(notes + batch.map(({ line }) => line).join(""), options.sync && batch.length > 0);
+    // An outcome that could not be written is tried again with the next ones; nothing is sent until then.
+    if (ok) notes = "";
+    for (const { id, resolve } of batch) {
+      if (ok && !home.has(id)) {
+        home.set(id, current);
         current.open++;
       }
-      return ok;
+      resolve(ok);
+    }
+    return ok;
+  }
+
+  function plan(): void {
+    if (planned) return;
+    planned = true;
+    setImmediate(flush);
+  }
+
+  const journal: Journal = {
+    intend({ id, partId, epoch, deliveryId, status, attempts }) {
+      const line = `I ${id} ${partId} ${epoch} ${deliveryId} ${status} ${attempts}\n`;
+      plan();
+      return new Promise((resolve) => intents.push({ id, line, resolve }));
     },
     settled(record) {
-      if (home.has(record.id)) append(`S ${JSON.stringify(record)}\n`, false);
+      if (!home.has(record.id)) return;
+      notes += `S ${JSON.stringify(record)}\n`;
+      plan();
     },
+    flush,
     recorded(ids) {
       for (const id of ids) {
         const segment = home.get(id);
@@ -178,6 +205,7 @@ export function openJournal(options: JournalOptions): { journal: Journal; rest: 
     probe: () => append("\n", false),
     close() {
       if (closed) return;
+      flush();
       closed = true;
       if (fd >= 0) closeSync(fd);
       if (home.size === 0 && current.path !== "") unlinkSync(current.path);
