@@ -90,6 +90,7 @@ export async function follow(
   signal: AbortSignal,
 ): Promise<Status> {
   let settled = -1;
+  let last = "";
   let movedAt = performance.now();
   for (;;) {
     const status = await api.call<Status>("GET", `/v1/deliveries/${id}`);
@@ -106,6 +107,7 @@ export async function follow(
         const { counters, state } = data as Partial<Status>;
         if (counters !== undefined) {
           show(counters);
+          last = JSON.stringify(counters);
           if (settledOf(counters) !== settled) {
             settled = settledOf(counters);
             movedAt = performance.now();
@@ -124,7 +126,7 @@ export async function follow(
     // A stream that ends early is opened again, but not in a tight loop.
     await sleep(250);
     if (performance.now() - movedAt > STALL_MS) {
-      throw new Error(`nothing has moved for ${STALL_MS / 1000} s: ${JSON.stringify(status.counters)}`);
+      throw new Error(`nothing has moved for ${STALL_MS / 1000} s: ${last}`);
     }
   }
 }
