@@ -9,7 +9,7 @@ import { parseSettings } from "../../src/config/settings.ts";
 import type { Session } from "../../src/mta/session-contract.ts";
 import { openTlsMemory } from "../../src/mta/session/tls-memory.ts";
 import { openSession } from "../../src/mta/session.ts";
-import { openSinkProcess } from "../../test/support/fast-sink.ts";
+import { openSinkProcess } from "../../test/support/sink-process.ts";
 
 const TURN_MS = 250;
 const BODY = Buffer.from(`Subject: bench\r\n\r\n${`${"x".repeat(70)}\r\n`.repeat(181)}`);

@@ -1,14 +1,12 @@
 /**
  * A small, fast mail server that takes everything: for benches and the demo, in this process (`openFastSink`) or as a process of its own
- * (`openSinkProcess`, or by hand: `node test/support/fast-sink.ts --port 0 --latency 50 --chunking --store dir`, which prints
+ * (sink-process.ts, or by hand: `node test/support/fast-sink.ts --port 0 --latency 50 --chunking --store dir`, which prints
  * one JSON line with the port). PIPELINING always, CHUNKING if asked. `latency` delays every answer, as a far-away server would.
  * It trusts its client: no limits, no checks of order. Loopback only.
  */
-import { fork } from "node:child_process";
 import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo, type Socket } from "node:net";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 export interface SinkOptions {
@@ -207,39 +205,6 @@ function serve(
 function unstuffed(raw: Buffer): Buffer {
   if (!raw.includes("\r\n.") && raw[0] !== 46) return raw;
   return Buffer.from(raw.toString("latin1").replace(/(^|\n)\./g, "$1"), "latin1");
-}
-
-/** The sink in a process of its own, which ends with this one. */
-export async function openSinkProcess(options: SinkOptions = {}): Promise<FastSink<Promise<SinkCounts>>> {
-  const args = ["--port", String(options.port ?? 0), "--latency", String(options.latency ?? 0)];
-  if (options.chunking) args.push("--chunking");
-  if (options.pipelining === false) args.push("--no-pipelining");
-  if (options.store !== undefined) args.push("--store", options.store);
-  const child = fork(fileURLToPath(import.meta.url), args, {
-    silent: false,
-    stdio: ["ignore", "ignore", "inherit", "ipc"],
-  });
-  const next = <T>(): Promise<T> =>
-    new Promise((resolve, reject) => {
-      child.once("message", (message) => resolve(message as T));
-      child.once("exit", (code) => reject(new Error(`the sink ended: ${code}`)));
-    });
-  const { port } = await next<{ port: number }>();
-  return {
-    port,
-    counts() {
-      const answer = next<SinkCounts>();
-      child.send("counts");
-      return answer;
-    },
-    close() {
-      return new Promise((resolve) => {
-        if (child.exitCode !== null || child.signalCode !== null) return resolve();
-        child.once("exit", () => resolve());
-        child.kill();
-      });
-    },
-  };
 }
 
 if (import.meta.main) {

@@ -2,7 +2,7 @@
 import { connect as connectTcp, type Socket } from "node:net";
 import type { Clock } from "../../base/clock.ts";
 import type { SessionTarget } from "../session-contract.ts";
-import { socketError } from "./wire.ts";
+import { socketError } from "./socket-error.ts";
 
 /** Begins a connection; tests hand in their own. */
 export type Connect = (target: SessionTarget) => Socket;

@@ -18,8 +18,19 @@ import { outcome, type Outcome, type Stage } from "../../model/outcome.ts";
 import type { Capabilities } from "../../smtp/capabilities.ts";
 import { replyText, type Reply } from "../../smtp/reply.ts";
 import type { Session, SessionEvents, SessionTarget } from "../session-contract.ts";
-import { mailCommand, rcptCommand, refusedLocally } from "./envelope.ts";
-import { causeOf, causeSaid, openJobs, type Cause, type Job, type Slot, type Step } from "./jobs.ts";
+import { refusedLocally } from "./envelope.ts";
+import {
+  causeOf,
+  causeSaid,
+  openJobs,
+  stageOfStep,
+  STEP_NAMES,
+  type Cause,
+  type Job,
+  type Slot,
+  type Step,
+} from "./jobs.ts";
+import { openSpeech } from "./speech.ts";
 import type { Wire } from "./wire.ts";
 
 export interface FlowDeps {
@@ -40,12 +51,12 @@ export function openFlow(wire: Wire, { clock, target, settings, offered, events 
   const depth = streaming ? settings.pipelineDepth : pipelining ? 2 : 1;
   const jobs = openJobs(wire, target, clock);
   const slots: Slot[] = [];
+  const say = openSpeech(wire, slots, offered, settings.dsn);
   const waiting: Job[] = [];
   /** Whose turn it is to be written: others wait until its dot is queued (or, without PIPELINING, answered). */
   let current: Job | null = null;
   /** Its permit is being asked for. */
   let asking: Job | null = null;
-  let needsReset = false;
   let watched: Slot | null = null;
   let closing = false;
   let ended = false;
@@ -58,71 +69,21 @@ export function openFlow(wire: Wire, { clock, target, settings, offered, events 
       const job = waiting.shift();
       if (job === undefined) break;
       current = job;
-      if (streaming) permitted(job, () => stream(job));
-      else envelope(job);
+      job.startedAt = clock.now();
+      if (streaming) permitted(job, () => chunk(job));
+      else if (pipelining) say.envelope(job);
+      else say.first(job);
     }
-    if (closing && !ended && jobs.open.length === 0 && slots.length === 0) quitNow();
+    if (closing && !ended && jobs.open.length === 0 && slots.length === 0) say.quit();
   }
 
-  function expect(step: Step, job: Job | null): Slot {
-    const slot: Slot = { step, job, handed: false };
-    slots.push(slot);
-    wire.mark(slot);
-    return slot;
-  }
-
-  function envelope(job: Job): void {
-    job.startedAt = clock.now();
-    if (!pipelining) return needsReset ? step("reset", job) : step("mail", job);
-    const reset = needsReset;
-    needsReset = false;
-    wire.command(`${reset ? "RSET\r\n" : ""}${commands(job)}DATA\r\n`);
-    if (reset) expect("reset", null);
-    expect("mail", job);
-    expect("rcpt", job);
-    expect("data", job);
-  }
-
-  function stream(job: Job): void {
-    job.startedAt = clock.now();
-    const reset = needsReset || jobs.open[0] !== job || slots.length > 0;
-    needsReset = false;
-    const { bytes } = job.message;
-    wire.command(`${reset ? "RSET\r\n" : ""}${commands(job)}BDAT ${bytes.length} LAST\r\n`);
-    if (reset) expect("reset", null);
-    expect("mail", job);
-    expect("rcpt", job);
-    // Behind the marks: a body of many blocks does not keep MAIL and RCPT from counting as written.
-    wire.body(bytes);
-    job.dot = expect("dot", job);
+  function chunk(job: Job): void {
+    say.stream(job, jobs.open[0] !== job || slots.length > 0);
     current = null;
   }
 
-  const commands = (job: Job): string =>
-    mailCommand(job.message, offered) + rcptCommand(job.message, offered, settings.dsn);
-
-  /** Without PIPELINING: the next command of the one message. */
-  function step(next: "reset" | "mail" | "rcpt" | "data" | "chunk", job: Job): void {
-    if (next === "reset") {
-      needsReset = false;
-      wire.command("RSET\r\n");
-    } else if (next === "mail") wire.command(mailCommand(job.message, offered));
-    else if (next === "rcpt") wire.command(rcptCommand(job.message, offered, settings.dsn));
-    else if (next === "data") wire.command("DATA\r\n");
-    else {
-      wire.command(`BDAT ${job.message.bytes.length} LAST\r\n`);
-      wire.body(job.message.bytes);
-      job.dot = expect("dot", job);
-      return;
-    }
-    expect(next, job);
-  }
-
-  /** Behind 354. */
   function body(job: Job): void {
-    wire.body(job.message.bytes);
-    wire.command(".\r\n");
-    job.dot = expect("dot", job);
+    say.body(job);
     if (pipelining) current = null;
     begin();
   }
@@ -160,19 +121,13 @@ export function openFlow(wire: Wire, { clock, target, settings, offered, events 
     for (const next of waiting.splice(0)) jobs.settle(next, "unreachable", "mail", cause);
   }
 
-  function quitNow(): void {
-    if (wire.ended !== "") return;
-    wire.command("QUIT\r\n");
-    expect("quit", null);
-  }
-
   // ── in ──
 
   function reply(got: Reply): void {
     const slot = slots[0];
     if (slot === undefined || !slot.handed) return early(got, slot);
     const kind = Math.floor(got.code / 100);
-    if (!fits(slot.step, kind)) return cut(oddReply(got));
+    if (!fits(slot.step, kind)) return cut(odd(got));
     slots.shift();
     changed = true;
     const { job, step: at } = slot;
@@ -193,10 +148,10 @@ export function openFlow(wire: Wire, { clock, target, settings, offered, events 
     }
     if (at === "mail") job.open = true;
     if (pipelining) return;
-    if (at === "reset") step("mail", job);
-    else if (at === "mail") step("rcpt", job);
-    else if (chunking) permitted(job, () => step("chunk", job));
-    else step("data", job);
+    if (at === "reset") say.mail(job);
+    else if (at === "mail") say.rcpt(job);
+    else if (chunking) permitted(job, () => say.chunk(job));
+    else say.data(job);
   }
 
   /** Whether a step can have a reply of 2yz, 3yz, 4yz or 5yz at all. */
@@ -210,14 +165,13 @@ export function openFlow(wire: Wire, { clock, target, settings, offered, events 
   function refused(at: Step, job: Job): void {
     if (pipelining && at !== "data" && at !== "dot") return;
     // A dot ends the transaction whatever the answer (RFC 5321 §4.1.1.4); for a refused chunk not all servers agree.
-    if (job.open && (at !== "dot" || chunking)) needsReset = true;
+    if (job.open && (at !== "dot" || chunking)) say.needsReset();
     finished(job);
   }
 
   /** RFC 2920 §3.1: 354 although the recipient was refused. A dot alone takes the server out of it; its answer means nothing. */
   function loneDot(): void {
-    wire.command(".\r\n");
-    expect("void", null);
+    say.dot();
     current = null;
     begin();
   }
@@ -232,10 +186,12 @@ export function openFlow(wire: Wire, { clock, target, settings, offered, events 
     const job = slot === undefined && !streaming ? asking : slot?.step === "dot" ? slot.job : null;
     // A refusal while the message is on its way decides it; there is no knowing what the server makes of the rest, so that is all.
     if (got.code >= 400 && job !== null) jobs.refuse(job, "body", got);
-    cut(got.code >= 400 ? causeOf(got) : oddReply(got));
+    cut(odd(got));
   }
 
-  const oddReply = (got: Reply): Cause => causeSaid(`unexpected reply: ${got.code} ${replyText(got)}`.trimEnd());
+  /** Why a session ends with this reply: what the server says when it refuses, else that it makes no sense. */
+  const odd = (got: Reply): Cause =>
+    got.code >= 400 ? causeOf(got) : causeSaid(`unexpected reply: ${got.code} ${replyText(got)}`.trimEnd());
 
   // ── time and the end ──
 
@@ -268,7 +224,7 @@ export function openFlow(wire: Wire, { clock, target, settings, offered, events 
 
   function late(): void {
     const at = watched?.step ?? "mail";
-    cut(causeSaid(`no reply to ${NAMES[at]} within ${timeOf[at] / 1000} s`));
+    cut(causeSaid(`no reply to ${STEP_NAMES[at]} within ${timeOf[at] / 1000} s`));
   }
 
   function stageOf(job: Job): Stage {
@@ -329,19 +285,4 @@ export function openFlow(wire: Wire, { clock, target, settings, offered, events 
     const { mx, ip: remoteIp, publicId } = target;
     return outcome(kind, "local", { enhanced, text, mx, remoteIp, publicId, tls: wire.tls });
   }
-}
-
-const NAMES: Readonly<Record<Step, string>> = {
-  reset: "RSET",
-  mail: "MAIL",
-  rcpt: "RCPT",
-  data: "DATA",
-  dot: "the final dot",
-  void: "a dot without message",
-  quit: "QUIT",
-};
-
-function stageOfStep(step: Step): Stage {
-  if (step === "reset" || step === "quit") return "mail";
-  return step === "void" ? "dot" : step;
 }

@@ -6,7 +6,8 @@ import type { Clock } from "../../base/clock.ts";
 import type { Outcome, OutcomeKind, Stage } from "../../model/outcome.ts";
 import { enhancedCode, replyText, type Reply } from "../../smtp/reply.ts";
 import type { SessionTarget, WireMessage } from "../session-contract.ts";
-import type { Mark, Wire } from "./wire.ts";
+import type { Mark } from "./outbox.ts";
+import type { Wire } from "./wire.ts";
 
 /** What a reply answers. `reset`, `void` (a dot without message) and `quit` belong to no message. */
 export type Step = "reset" | "mail" | "rcpt" | "data" | "dot" | "void" | "quit";
@@ -109,4 +110,20 @@ export function causeOf(reply: Reply): Cause {
 
 export function causeSaid(text: string): Cause {
   return { code: 0, enhanced: "", text };
+}
+
+/** For "no reply to …". */
+export const STEP_NAMES: Readonly<Record<Step, string>> = {
+  reset: "RSET",
+  mail: "MAIL",
+  rcpt: "RCPT",
+  data: "DATA",
+  dot: "the final dot",
+  void: "a dot without message",
+  quit: "QUIT",
+};
+
+export function stageOfStep(step: Step): Stage {
+  if (step === "reset" || step === "quit") return "mail";
+  return step === "void" ? "dot" : step;
 }

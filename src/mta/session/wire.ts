@@ -14,11 +14,8 @@ import type { Clock } from "../../base/clock.ts";
 import { openReplyParser, type Reply } from "../../smtp/reply.ts";
 import { openTranscript, type Transcript } from "../../smtp/transcript.ts";
 import { openDeadline } from "./deadline.ts";
-
-export interface Mark {
-  /** Everything sent before this mark was given to the socket. */
-  handed: boolean;
-}
+import { openOutbox, type Mark } from "./outbox.ts";
+import { socketError } from "./socket-error.ts";
 
 export interface Listener {
   reply(reply: Reply): void;
@@ -57,9 +54,6 @@ export interface Wire {
   destroy(): void;
 }
 
-/** What goes to the socket before it must say that it took it: the default buffer of a socket. */
-const BLOCK = 64 * 1024;
-
 /** Takes over a connected socket. */
 export function openWire(first: Socket, clock: Clock, blockMs: number): Wire {
   const transcript = openTranscript();
@@ -69,7 +63,7 @@ export function openWire(first: Socket, clock: Clock, blockMs: number): Wire {
   let listener: Listener | null = null;
   let ended = "";
   let tls = "";
-  let out: (string | Uint8Array | Mark)[] = [];
+  const outbox = openOutbox();
   let scheduled = false;
   /** The socket has enough: nothing more until it drains. */
   let full = false;
@@ -127,53 +121,15 @@ export function openWire(first: Socket, clock: Clock, blockMs: number): Wire {
   }
   function flush(): void {
     scheduled = false;
-    while (out.length > 0 && !full && ended === "") {
-      writeBlock();
-      listener?.handed();
-    }
-  }
-  /** One write of about 64 KB at most. */
-  function writeBlock(): void {
-    const pieces: (string | Uint8Array)[] = [];
-    let text = "";
-    let size = 0;
-    let at = 0;
-    for (; at < out.length && size < BLOCK; at++) {
-      const item = out[at]!;
-      if (typeof item === "string") {
-        text += item;
-        size += item.length;
-      } else if (item instanceof Uint8Array) {
-        if (text !== "") pieces.push(text);
-        text = "";
-        if (item.length > BLOCK) {
-          pieces.push(item.subarray(0, BLOCK));
-          out[at] = item.subarray(BLOCK);
-          break;
-        }
-        pieces.push(item);
-        size += item.length;
-      }
-    }
-    if (text !== "") pieces.push(text);
-    const last = pieces.length - 1;
-    if (last > 0) socket.cork();
-    for (let i = 0; i < last; i++) socket.write(pieces[i]!);
-    if (last >= 0) {
+    while (!outbox.empty && !full && ended === "") {
       given++;
-      socket.write(pieces[last]!, onTaken);
-    }
-    if (last > 0) socket.uncork();
-    // Only now: a mark says that the bytes before it are with the socket.
-    for (let i = 0; i < at; i++) {
-      const item = out[i]!;
-      if (typeof item === "object" && "handed" in item) item.handed = true;
-    }
-    out = at === out.length ? [] : out.slice(at);
-    full = socket.writableNeedDrain;
-    if (stalledAt === Infinity && socket.writableLength > 0) {
-      stalledAt = clock.now() + blockMs;
-      deadline.set(Math.min(lateAt, stalledAt));
+      outbox.writeBlock(socket, onTaken);
+      full = socket.writableNeedDrain;
+      if (stalledAt === Infinity && socket.writableLength > 0) {
+        stalledAt = clock.now() + blockMs;
+        deadline.set(Math.min(lateAt, stalledAt));
+      }
+      listener?.handed();
     }
   }
   /** A write was taken by the system: the next one has `blockMs` of its own. */
@@ -204,7 +160,7 @@ export function openWire(first: Socket, clock: Clock, blockMs: number): Wire {
   function end(why: string): void {
     if (ended !== "") return;
     ended = why;
-    out = [];
+    outbox.clear();
     deadline.close();
     socket.destroy();
   }
@@ -228,15 +184,15 @@ export function openWire(first: Socket, clock: Clock, blockMs: number): Wire {
     },
     command(text, shown = text) {
       transcript.sent(shown);
-      out.push(text);
+      outbox.add(text);
       schedule();
     },
     body(bytes) {
       transcript.body(bytes.length);
-      out.push(bytes);
+      outbox.add(bytes);
       schedule();
     },
-    mark: (mark) => void out.push(mark),
+    mark: outbox.add,
     expect(ms) {
       lateAt = ms === 0 ? Infinity : clock.now() + ms;
       deadline.set(Math.min(lateAt, stalledAt));
@@ -269,21 +225,4 @@ export function openWire(first: Socket, clock: Clock, blockMs: number): Wire {
     lose,
     destroy: () => end("closed"),
   };
-}
-
-const SOCKET_ERRORS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: "connection refused",
-  ECONNRESET: "connection reset",
-  EPIPE: "the server closed the connection",
-  ETIMEDOUT: "connection timed out",
-  EHOSTUNREACH: "no route to the host",
-  ENETUNREACH: "network unreachable",
-  EADDRNOTAVAIL: "the local address is not on this machine",
-};
-
-/** A system error as a sentence with its code. */
-export function socketError(error: NodeJS.ErrnoException): string {
-  const code = error.code ?? "";
-  const known = SOCKET_ERRORS[code];
-  return known === undefined ? error.message.slice(0, 300) : `${known} (${code})`;
 }
