@@ -12,6 +12,8 @@ import { openSession } from "../../src/mta/session.ts";
 import { openSinkProcess } from "../../test/support/sink-process.ts";
 
 const TURN_MS = 250;
+/** Enough that this process always has something to do: with one, most of what is measured is falling asleep and waking up. */
+const CONNECTIONS = 8;
 const BODY = Buffer.from(`Subject: bench\r\n\r\n${`${"x".repeat(70)}\r\n`.repeat(181)}`);
 const ENVELOPE =
   "MAIL FROM:<b+abcdefghijklmnopqrstuvwxyz23456@bounce.test> SIZE=13051\r\nRCPT TO:<recipient@domain.test>\r\nDATA\r\n";
@@ -22,12 +24,13 @@ type Turn = (end: number) => Promise<number>;
 export async function run(options: { seconds: number }): Promise<Record<string, number>> {
   const pipelined = await openSinkProcess();
   const streaming = await openSinkProcess({ chunking: true });
-  const sessions = [await open(pipelined.port), await open(streaming.port)] as const;
-  const raw = await openRaw(pipelined.port);
+  const plain = await several(() => open(pipelined.port));
+  const chunked = await several(() => open(streaming.port));
+  const raw = await several(() => openRaw(pipelined.port));
   const turns: Record<string, Turn> = {
-    pipelined: (end) => carry(sessions[0], end),
-    streaming: (end) => carry(sessions[1], end),
-    raw: raw.turn,
+    pipelined: (end) => all(plain.map((session) => carry(session, end))),
+    streaming: (end) => all(chunked.map((session) => carry(session, end))),
+    raw: (end) => all(raw.map(({ turn }) => turn(end))),
   };
   const samples = new Map<string, number[]>(Object.keys(turns).map((name) => [name, []]));
   const rounds = Math.max(2, Math.round((options.seconds * 1000) / TURN_MS / 3));
@@ -40,10 +43,18 @@ export async function run(options: { seconds: number }): Promise<Record<string, 
       if (round > 0) samples.get(name)!.push((user + system) / count);
     }
   }
-  for (const session of sessions) await session.quit();
-  raw.close();
+  await Promise.all([...plain, ...chunked].map((session) => session.quit()));
+  for (const { close } of raw) close();
   await Promise.all([pipelined.close(), streaming.close()]);
   return Object.fromEntries([...samples].map(([name, values]) => [`${name}Us`, median(values)]));
+}
+
+function several<T>(open: () => Promise<T>): Promise<T[]> {
+  return Promise.all(Array.from({ length: CONNECTIONS }, open));
+}
+
+async function all(counts: Promise<number>[]): Promise<number> {
+  return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
 }
 
 async function open(port: number): Promise<Session> {
