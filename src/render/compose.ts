@@ -1,0 +1,214 @@
+/**
+ * (Content, recipient) → signed, wire-ready bytes. `compileContent` does what can be done once; `render` what each message needs: token,
+ * variables, templates, encoding, headers, signatures. Pure: no clock, no threads, no files, so the API previews with the same
+ * code that sends. A recipient whose variables break a template gets an error with the reason; nothing throws because of a recipient.
+ */
+import type { Content } from "../model/delivery.ts";
+import { type Template, TemplateError } from "../model/template.ts";
+import { signToken, type TokenKey } from "../model/token.ts";
+import { parseAddress, type ParsedAddress } from "../smtp/addresses.ts";
+import { type DkimSigner, dkimSignatures, openSigner, type RawHeader, signersFor } from "../smtp/dkim.ts";
+import { dateHeader, mailbox, unstructured } from "../smtp/headers.ts";
+import { writeBody } from "../smtp/mime.ts";
+import type { Rendered, RenderJob, RenderKeys } from "./contract.ts";
+import { type ContentProblem, type Plan, planOf, type Sender } from "./plan.ts";
+import { htmlToText } from "./text.ts";
+
+/** A message taken apart, for a person to look at. */
+export interface Preview {
+  readonly subject: string;
+  /** '' when there is no such part. */
+  readonly html: string;
+  readonly text: string;
+  /** As on the wire. */
+  readonly raw: Uint8Array;
+}
+
+export interface Composer {
+  render(job: RenderJob, nowMs: number): Rendered;
+  /** A string is the reason why the message cannot be made. */
+  preview(job: RenderJob, nowMs: number): Preview | string;
+}
+
+/** Variables every template has besides the recipient's own, which they win over. */
+export const RESERVED_VARIABLES = ["email", "address", "domain", "messageId", "unsubscribeUrl"] as const;
+
+const MAX_HEADER = 8192;
+
+/** Throws an Error that names the first problem of the content, a missing token key, or a key that cannot be opened. */
+export function compileContent(
+  content: Content,
+  keys: Omit<RenderKeys, "version"> & { readonly version?: number },
+): Composer {
+  const { plan, problems } = planOf(content);
+  const [problem] = problems;
+  if (problem !== undefined) throw new Error(describe(problem));
+  const [token] = keys.token;
+  if (token === undefined) throw new Error("there is no key to sign tokens with");
+  const signers = signersFor(keys.dkim, plan.from.domain).map(openSigner);
+  const compose = (job: RenderJob, nowMs: number): Made => make(plan, token, signers, job, nowMs);
+  return {
+    render(job, nowMs) {
+      try {
+        const { from, bytes, smtputf8 } = compose(job, nowMs);
+        return { id: job.id, error: "", from, bytes, smtputf8 };
+      } catch (error) {
+        return { id: job.id, error: reason(error) };
+      }
+    },
+    preview(job, nowMs) {
+      try {
+        const { subject, html, text, bytes } = compose(job, nowMs);
+        return { subject, html, text, raw: bytes };
+      } catch (error) {
+        return reason(error);
+      }
+    },
+  };
+}
+
+/** Everything that is wrong with a content; empty when it can be sent. */
+export function checkContent(content: Content): readonly ContentProblem[] {
+  return planOf(content).problems;
+}
+
+interface Made {
+  readonly from: string;
+  readonly bytes: Uint8Array;
+  readonly smtputf8: boolean;
+  readonly subject: string;
+  readonly html: string;
+  readonly text: string;
+}
+
+/** Why one message cannot be made; anything else thrown is a bug and goes on. */
+class Unrenderable extends Error {}
+
+function make(plan: Plan, tokenKey: TokenKey, signers: readonly DkimSigner[], job: RenderJob, nowMs: number): Made {
+  const to = parseAddress(job.address);
+  if (typeof to === "string") throw new Unrenderable(`address: ${to}`);
+  const token = signToken(tokenKey, job.id);
+  const variables = variablesOf(plan.content, job, to, token);
+  const print = (name: string, template: Template): string =>
+    template.constant ?? printed(name, template, variables, nowMs);
+  const header = (name: string, template: Template): string => {
+    const value = print(name, template);
+    if (value.length > MAX_HEADER) throw new Unrenderable(`${name}: longer than ${MAX_HEADER} characters`);
+    return value;
+  };
+  const html = plan.html === null ? "" : print("html", plan.html);
+  const text = plan.text === null ? "" : plan.text === "from-html" ? htmlToText(html) : print("text", plan.text);
+  const subject = header("subject", plan.subject);
+  const headers: RawHeader[] = [
+    ["Message-ID", `<${token}@${plan.content.returnPathDomain}>`],
+    ["Date", dateHeader(nowMs)],
+    ["From", senderValue("From", plan.from, header)],
+    ["To", mailbox("To", header("toName", plan.toName), to.address)],
+    ["Subject", unstructured("Subject", subject)],
+  ];
+  if (plan.replyTo !== null) headers.push(["Reply-To", senderValue("Reply-To", plan.replyTo, header)]);
+  pushUnsubscribe(headers, plan.content, token);
+  if (plan.content.feedbackId !== "")
+    headers.push(["Feedback-ID", unstructured("Feedback-ID", plan.content.feedbackId)]);
+  for (const [name, template] of plan.headers)
+    headers.push([name, unstructured(name, header(`headers.${name}`, template))]);
+  headers.push(...plan.skeleton.headers);
+  return {
+    from: `b+${token}@${plan.content.returnPathDomain}`,
+    bytes: assemble(headers, writeBody(plan.skeleton, { html, text }), signers, nowMs),
+    smtputf8: to.smtputf8 || plan.from.smtputf8 || plan.replyTo?.smtputf8 === true,
+    subject,
+    html,
+    text,
+  };
+}
+
+function assemble(
+  headers: readonly RawHeader[],
+  body: Uint8Array,
+  signers: readonly DkimSigner[],
+  nowMs: number,
+): Uint8Array {
+  let head = dkimSignatures(headers, body, signers, Math.floor(nowMs / 1000));
+  for (const [name, value] of headers) head += `${name}: ${value}\r\n`;
+  head += "\r\n";
+  // Outside ASCII only with SMTPUTF8 (RFC 6532 §3.1), where an address stands as it is.
+  const length = Buffer.byteLength(head);
+  const bytes = Buffer.allocUnsafe(length + body.length);
+  bytes.write(head, 0, "utf8");
+  bytes.set(body, length);
+  return bytes;
+}
+
+function senderValue(name: string, sender: Sender, header: (name: string, template: Template) => string): string {
+  return mailbox(name, header(name === "From" ? "from.name" : "replyTo.name", sender.name), sender.address);
+}
+
+/** RFC 2369 and RFC 8058: the one-click header only goes with an https address. */
+function pushUnsubscribe(headers: RawHeader[], content: Content, token: string): void {
+  const url = unsubscribeUrl(content, token);
+  const domain = content.listUnsubscribe?.mailtoDomain ?? "";
+  const ways = [url === "" ? "" : `<${url}>`, domain === "" ? "" : `<mailto:u+${token}@${domain}?subject=unsubscribe>`];
+  const value = ways.filter((way) => way !== "").join(",\r\n ");
+  if (value !== "") headers.push(["List-Unsubscribe", value]);
+  if (url !== "") headers.push(["List-Unsubscribe-Post", "List-Unsubscribe=One-Click"]);
+}
+
+function unsubscribeUrl(content: Content, token: string): string {
+  const base = content.listUnsubscribe?.url ?? "";
+  return base === "" ? "" : `${base}/u/${token}`;
+}
+
+/** The recipient's variables over the content's, ours over both. Spreading defines a property `__proto__` instead of setting one. */
+function variablesOf(
+  content: Content,
+  job: RenderJob,
+  to: ParsedAddress,
+  token: string,
+): Readonly<Record<string, unknown>> {
+  return {
+    ...content.globals,
+    ...(job.variables === "" ? {} : parsed(job.variables)),
+    email: to.address,
+    address: to.address,
+    domain: to.domain,
+    messageId: `${token}@${content.returnPathDomain}`,
+    unsubscribeUrl: unsubscribeUrl(content, token),
+  };
+}
+
+function parsed(json: string): object {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch {
+    throw new Unrenderable("variables: not valid JSON");
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new Unrenderable("variables: not an object");
+  return value;
+}
+
+function printed(name: string, template: Template, variables: object, nowMs: number): string {
+  try {
+    return template.render(variables, nowMs);
+  } catch (error) {
+    if (error instanceof TemplateError) {
+      const at = error.line > 0 ? ` (line ${error.line}, column ${error.column})` : "";
+      throw new Unrenderable(`${name}: ${error.message}${at}`, { cause: error });
+    }
+    // A list of lists, ten thousand deep, is more than a stack can print.
+    if (error instanceof RangeError) throw new Unrenderable(`${name}: a value is nested too deeply`, { cause: error });
+    throw error;
+  }
+}
+
+function reason(error: unknown): string {
+  if (!(error instanceof Unrenderable)) throw error;
+  // eslint-disable-next-line no-control-regex
+  return error.message.replace(/[\x00-\x1f\x7f\u2028\u2029]+/g, " ").slice(0, 500);
+}
+
+function describe({ path, message, line, column }: ContentProblem): string {
+  return `${path}: ${message}${line === undefined ? "" : ` (line ${line}, column ${column})`}`;
+}
