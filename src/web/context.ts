@@ -6,23 +6,15 @@ import type { Sql } from "../db/sql.ts";
 import type { IdPool } from "../db/volumes.ts";
 import type { Problem } from "../http/problem.ts";
 import type { Content } from "../model/delivery.ts";
+import type { Preview as Rendered } from "../render/compose.ts";
 import type { CheckContent, Defaults, rememberGood } from "./content.ts";
 import type { RouteContext } from "./route/route.ts";
-
-/** A rendered message, for a person to look at. */
-export interface Previewed {
-  readonly subject: string;
-  readonly html: string;
-  readonly text: string;
-  /** As on the wire. */
-  readonly raw: Uint8Array;
-}
 
 /** Renders one message; a string is the reason why it cannot be. */
 export type Preview = (
   content: Content,
   recipient: { readonly address: string; readonly variables: string },
-) => Promise<Previewed | string>;
+) => Promise<Rendered | string>;
 
 export interface ApiDeps {
   readonly settings: Settings;

@@ -8,6 +8,7 @@ import type { Settings } from "../config/settings.ts";
 import { forgetOldKeys } from "../db/idempotency.ts";
 import type { Sql } from "../db/sql.ts";
 import { buildApi } from "./api.ts";
+import { openRenderer } from "./renderer.ts";
 
 /** What of the process's context this module uses. */
 export interface WebContext {
@@ -25,15 +26,7 @@ const DRAIN_MS = 10_000;
 /** Faults: PORT_TAKEN. */
 export async function start(context: WebContext): Promise<{ drain(): Promise<void>; port: number }> {
   const { settings, log, sql, clock, signal } = context;
-  const server = await buildApi({
-    settings,
-    log,
-    sql,
-    clock,
-    version: readVersion(),
-    checkContent: () => [],
-    preview: async () => "there is no renderer",
-  });
+  const server = await buildApi({ settings, log, sql, clock, version: readVersion(), ...openRenderer(clock) });
   try {
     await server.listen({ host: settings.web.host, port: settings.web.port });
   } catch (error) {

@@ -9,6 +9,7 @@ import { parseSettings } from "../../src/config/settings.ts";
 import { SCOPES, createToken, type Scope } from "../../src/db/tokens.ts";
 import { buildApi } from "../../src/web/api.ts";
 import type { ApiDeps } from "../../src/web/context.ts";
+import { openRenderer } from "../../src/web/renderer.ts";
 import { openTestDatabase, type TestDatabase } from "./database.ts";
 
 export interface Answer {
@@ -65,8 +66,7 @@ export async function openTestApi(
     log,
     clock: systemClock,
     version: "test",
-    checkContent: () => [],
-    preview: async () => "there is no renderer",
+    ...openRenderer(systemClock),
     ...deps,
   });
   afterAll(async () => {
