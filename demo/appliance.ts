@@ -23,9 +23,8 @@ export interface SigningKey {
 export interface ApplianceOptions {
   readonly folder: string;
   readonly key: SigningKey;
-  /** `address:port` of the name server. */
-  readonly dns: string;
-  readonly smtpPort: number;
+  /** What differs from the defaults; `dataDir`, `log` are set here. `dkim.pem` in the folder is the key. */
+  readonly settings: Record<string, unknown>;
 }
 
 export interface Appliance {
@@ -107,22 +106,9 @@ async function stop(child: ChildProcess): Promise<void> {
 }
 
 /** JSON is YAML. Only what differs from the defaults. */
-function settingsFile({ folder, dns, smtpPort }: ApplianceOptions): string {
-  const settings = {
-    dataDir: join(folder, "var"),
-    machine: "demo",
-    log: { level: "info", pretty: "never" },
-    web: { port: 0 },
-    mta: {
-      helo: SENDER.helo,
-      smtp: { port: smtpPort, connectMs: 5000, bannerMs: 20_000, ehloMs: 20_000, dotMs: 60_000 },
-      dns: { servers: [dns], prefer: "ipv4-only", timeoutMs: 2000 },
-    },
-    dkim: [{ domain: SENDER.domain, selector: SENDER.selector, keyFile: join(folder, "dkim.pem") }],
-    returnPathDomain: "bounces.sender.example",
-    tracking: { url: "https://t.sender.example" },
-  };
-  return `# Made by the demo.\n${JSON.stringify(settings, null, 2)}\n`;
+function settingsFile({ folder, settings }: ApplianceOptions): string {
+  const all = { dataDir: join(folder, "var"), log: { level: "info", pretty: "never" }, ...settings };
+  return `${JSON.stringify(all, null, 2)}\n`;
 }
 
 /** Settings of an appliance on this machine must not become those of the demo. */

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openApi } from "./api.ts";
 import type { Api } from "./api.ts";
-import { makeSigningKey, startAppliance } from "./appliance.ts";
+import { makeSigningKey, SENDER, startAppliance } from "./appliance.ts";
 import { readArrivals, readDoubted, readLedger } from "./books.ts";
 import { judge, unexplained } from "./check.ts";
 import { create, expectations, follow, suppress, upload } from "./delivery.ts";
@@ -75,7 +75,8 @@ async function demo(options: Options, signal: AbortSignal): Promise<Summary> {
       `  The pretend Internet is up: ${CHARACTERS.length} kinds of mail server, ${internet.hosts} exchangers, one name server`,
     );
     const begun = performance.now();
-    const appliance = await startAppliance({ folder, key, dns: internet.dns, smtpPort: internet.port });
+    const settings = settingsFor(folder, internet.dns, internet.port);
+    const appliance = await startAppliance({ folder, key, settings });
     releasers.add(() => appliance.close());
     say(`  The appliance is up: ${appliance.url}, in ${seconds(begun)} s`);
     const api = openApi(appliance.url, appliance.token);
@@ -91,6 +92,22 @@ async function demo(options: Options, signal: AbortSignal): Promise<Summary> {
     await releasers.all();
     return summary;
   });
+}
+
+/** Of an operator whose Internet is this machine. `dns`: address:port of its name server. */
+function settingsFor(folder: string, dns: string, smtpPort: number): Record<string, unknown> {
+  return {
+    machine: "demo",
+    web: { port: 0 },
+    mta: {
+      helo: SENDER.helo,
+      smtp: { port: smtpPort, connectMs: 5000, bannerMs: 20_000, ehloMs: 20_000, dotMs: 60_000 },
+      dns: { servers: [dns], prefer: "ipv4-only", timeoutMs: 2000 },
+    },
+    dkim: [{ domain: SENDER.domain, selector: SENDER.selector, keyFile: join(folder, "dkim.pem") }],
+    returnPathDomain: "bounces.sender.example",
+    tracking: { url: "https://t.sender.example" },
+  };
 }
 
 async function deliver(
