@@ -28,7 +28,7 @@ test("it answers, refuses a port that is taken, and is gone after the drain", as
   expect((await health()).status).toBe(200);
   await expect(start(context(running.port))).rejects.toMatchObject({ code: "PORT_TAKEN" });
   await running.drain();
-  await expect(health()).rejects.toThrow();
+  await expect(health()).rejects.toThrow("fetch failed");
 });
 
 test("the drain lets a request that has begun end", async () => {
