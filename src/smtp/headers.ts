@@ -127,11 +127,9 @@ function displayName(text: string, room: number): string {
 
 /** Encoded words with a folded space between them; the first has `room` characters, but never less than it needs for one. */
 function encodedWords(text: string, room: number, phrase: boolean): string {
-  const bytes = Buffer.byteLength(text);
-  // Q costs 3 characters for what it encodes, B 4/3 for everything.
   const safe = phrase ? /[^A-Za-z0-9!*+/ -]/g : /[^\x20-\x3c\x3e\x40-\x5e\x60-\x7e]/g;
-  const plain = text.length - (text.match(safe)?.length ?? 0);
-  const asQ = plain + (bytes - plain) * 3 <= (bytes * 4) / 3;
+  // RFC 2047 §4: Q where the text stays readable in it, B for the rest.
+  const asQ = (text.match(safe)?.length ?? 0) * 2 <= text.length;
   const words: string[] = [];
   let piece = "";
   let length = 0;

@@ -1,5 +1,5 @@
 /** A message as a parser that is not ours (mailparser) reads it. */
-import { simpleParser } from "mailparser";
+import { parseMail } from "../support/mail.ts";
 
 export interface Parts {
   readonly subject: string;
@@ -19,7 +19,7 @@ export interface Parts {
 }
 
 export async function partsOf(message: Uint8Array): Promise<Parts> {
-  const mail = await simpleParser(Buffer.from(message));
+  const mail = await parseMail(message);
   const to = mail.to === undefined ? [] : [mail.to].flat();
   return {
     subject: mail.subject ?? "",
