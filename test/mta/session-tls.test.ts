@@ -96,7 +96,7 @@ describe("STARTTLS", () => {
         if (failure === "reset") peer.reset();
       });
       const memory = testTlsMemory();
-      const options = { target: opportunistic, memory, settings: { ehloMs: 200 } };
+      const options = { target: opportunistic, memory, settings: failure === "silence" ? { ehloMs: 500 } : {} };
       const first = await openTestSession(server.port, options);
       expect(memory.broken("mx.test")).toBe(true);
       expect(server.connections).toBe(2);

@@ -15,7 +15,7 @@ export type Answer<T> =
   | { readonly kind: "records"; readonly records: readonly T[] }
   /** The name is there, without records of this type. */
   | { readonly kind: "none" }
-  /** No such name, nor anything below it (RFC 8020). */
+  /** No such name, nor anything below it. */
   | { readonly kind: "no-name" }
   | { readonly kind: "temporary"; readonly text: string };
 
