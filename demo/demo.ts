@@ -22,6 +22,8 @@ import { openProgress } from "./progress.ts";
 import { summarise, table } from "./table.ts";
 import type { Summary } from "./table.ts";
 import { withReleasers } from "../src/base/releasers.ts";
+import { chooseUser } from "../src/db/embedded/binaries.ts";
+import { locate } from "../src/db/embedded/cluster.ts";
 
 /** For the whole demo: a quarter of an hour and 20 ms a recipient; a healthy one takes a fiftieth of that. */
 const limitMs = (recipients: number): number => 900_000 + 20 * recipients;
@@ -171,6 +173,9 @@ async function deliver(
 /** Everything but the one message, unless all of it is to stay. */
 async function tidy(folder: string, keep: boolean): Promise<void> {
   if (keep) return say(`  Kept: ${folder}`);
+  // As root, in a folder that PostgreSQL's user cannot enter, the database lives elsewhere.
+  const database = locate(join(folder, "var"), chooseUser());
+  if (database.moved) await rm(database.base, { recursive: true, force: true });
   const names = await readdir(folder);
   await Promise.all(
     names
