@@ -136,10 +136,9 @@ function attachmentsOf(attachments: readonly Attachment[], wrong: Wrong): MimeAt
     if (!/^(?:[A-Za-z0-9.!#$%&'*+/=?^_`{|}~@-]{1,120})?$/.test(contentId))
       wrong(`${path}.contentId`, "is not a valid Content-ID");
     const clean = data.replace(/[\r\n\t ]/g, "");
-    const bytes = Buffer.from(clean, "base64");
-    if (bytes.length !== Math.floor((clean.replace(/={0,2}$/, "").length * 3) / 4) || /[^A-Za-z0-9+/=]/.test(clean)) {
-      wrong(`${path}.data`, "is not base64");
-    }
+    const digits = clean.replace(/={0,2}$/, "");
+    if (/[^A-Za-z0-9+/]/.test(digits) || digits.length % 4 === 1) wrong(`${path}.data`, "is not base64");
+    const bytes = Buffer.from(digits, "base64");
     return { filename, contentType, contentId, bytes };
   });
 }
