@@ -5,7 +5,7 @@
  */
 import { openBenchAppliance, submit } from "./appliance.ts";
 import { peakBytesOf } from "./flow/sink.ts";
-import type { BenchOptions } from "./run.ts";
+import type { BenchOptions } from "./bench.ts";
 import { printTable, round } from "./table.ts";
 
 export async function accept(options: BenchOptions): Promise<Record<string, unknown>> {

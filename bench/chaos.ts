@@ -5,7 +5,7 @@
  *     npm run bench -- chaos [--recipients 20000] [--kills 20] [--seed 1]
  */
 import { chaosRun } from "../test/support/chaos.ts";
-import type { BenchOptions } from "./run.ts";
+import type { BenchOptions } from "./bench.ts";
 import { printTable } from "./table.ts";
 
 export async function chaos(options: BenchOptions): Promise<Record<string, unknown>> {

@@ -7,7 +7,7 @@
 import { deliver, openBenchAppliance, submit } from "./appliance.ts";
 import { openBenchSink } from "./flow/sink.ts";
 import { runNodemailer } from "./peers/run-nodemailer.ts";
-import type { BenchOptions } from "./run.ts";
+import type { BenchOptions } from "./bench.ts";
 import { median, printTable, round, spread } from "./table.ts";
 
 export async function far(options: BenchOptions): Promise<Record<string, unknown>> {

@@ -14,7 +14,7 @@ import { openBenchSink } from "./flow/sink.ts";
 import { openPostfixRelay } from "./peers/postfix.ts";
 import { runNodemailer } from "./peers/run-nodemailer.ts";
 import { sampleMessage } from "./flow/sample.ts";
-import type { BenchOptions } from "./run.ts";
+import type { BenchOptions } from "./bench.ts";
 import { median, printTable, round, spread } from "./table.ts";
 
 export async function flow(options: BenchOptions): Promise<Record<string, unknown>> {

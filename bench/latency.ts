@@ -8,7 +8,7 @@ import { fork } from "node:child_process";
 import { join } from "node:path";
 import { sleep } from "../src/base/clock.ts";
 import { openBenchAppliance, submit } from "./appliance.ts";
-import type { BenchOptions } from "./run.ts";
+import type { BenchOptions } from "./bench.ts";
 import { percentile, printTable, round } from "./table.ts";
 
 export async function latency(options: BenchOptions): Promise<Record<string, unknown>> {

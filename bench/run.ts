@@ -3,15 +3,7 @@
  * and, as its last line, one JSON object; what compares two things runs them interleaved in one call and gives ratios with their spread.
  */
 import { parseArgs } from "node:util";
-
-export interface BenchOptions {
-  /** True when all benches run in a row: fewer rounds, smaller loads. */
-  readonly short: boolean;
-  readonly values: Readonly<Record<string, string>>;
-}
-
-/** Prints its table and returns the object of the last line. */
-export type Bench = (options: BenchOptions) => Promise<Record<string, unknown>>;
+import type { Bench } from "./bench.ts";
 
 interface Row {
   readonly name: string;

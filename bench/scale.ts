@@ -6,7 +6,7 @@
  */
 import { deliver, openBenchAppliance, submit } from "./appliance.ts";
 import { openBenchSink, peakBytesOf } from "./flow/sink.ts";
-import type { BenchOptions } from "./run.ts";
+import type { BenchOptions } from "./bench.ts";
 import { median, printTable, round } from "./table.ts";
 
 export async function scale(options: BenchOptions): Promise<Record<string, unknown>> {

@@ -12,7 +12,6 @@ export const FAULTS = {
   JOURNAL_LOCKED: "Another process uses this journal",
   KEY_UNREADABLE: "A key file cannot be read",
   PORT_TAKEN: "The port is in use",
-  THREADS_FAILED: "A render thread ended",
 } as const;
 export type FaultCode = keyof typeof FAULTS;
 

@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import type { Clock } from "../base/clock.ts";
 import { Fault } from "../base/faults.ts";
 import type { Log } from "../base/log.ts";
+import { openMetrics } from "../base/metrics.ts";
 import type { Settings } from "../config/settings.ts";
 import { forgetOldKeys } from "../db/idempotency.ts";
 import type { Sql } from "../db/sql.ts";
@@ -26,7 +27,16 @@ const DRAIN_MS = 10_000;
 /** Faults: PORT_TAKEN. */
 export async function start(context: WebContext): Promise<{ drain(): Promise<void>; port: number }> {
   const { settings, log, sql, clock, signal } = context;
-  const server = await buildApi({ settings, log, sql, clock, version: readVersion(), ...openRenderer(clock) });
+  const metrics = openMetrics("web");
+  const server = await buildApi({
+    settings,
+    log,
+    sql,
+    clock,
+    version: readVersion(),
+    metrics: metrics.text,
+    ...openRenderer(clock),
+  });
   try {
     await server.listen({ host: settings.web.host, port: settings.web.port });
   } catch (error) {
@@ -51,6 +61,7 @@ export async function start(context: WebContext): Promise<{ drain(): Promise<voi
       await server.close();
       clearInterval(idle);
       cut.cancel();
+      metrics.close();
     },
   };
 }

@@ -49,7 +49,23 @@ function draws(seed: number): (n: number) => number {
 
 describe("an independent verifier", () => {
   test("passes both algorithms on 200 random bodies", async () => {
-    const pieces = ["word", " ", "  ", "\t", " \t ", "\r\n", "\r\n\r\n", " \r\n", "=20", ".", "\r\n.", "é", "x".repeat(900), "--b", "\r\n \r\n"];
+    const pieces = [
+      "word",
+      " ",
+      "  ",
+      "\t",
+      " \t ",
+      "\r\n",
+      "\r\n\r\n",
+      " \r\n",
+      "=20",
+      ".",
+      "\r\n.",
+      "é",
+      "x".repeat(900),
+      "--b",
+      "\r\n \r\n",
+    ];
     for (let seed = 0; seed < 200; seed++) {
       const draw = draws(seed);
       let body = "";
@@ -87,14 +103,22 @@ describe("an independent verifier", () => {
 });
 
 test("no line of a signature is longer than 78 but those that cannot be folded", () => {
-  const many: RawHeader[] = [...HEADERS, ...Array.from({ length: 30 }, (_, i): RawHeader => [`X-Header-Number-${i}`, "v"])];
+  const many: RawHeader[] = [
+    ...HEADERS,
+    ...Array.from({ length: 30 }, (_, i): RawHeader => [`X-Header-Number-${i}`, "v"]),
+  ];
   const text = dkimSignatures(many, Buffer.from("x"), signers, NOW);
   for (const line of text.split("\r\n")) expect(line.length).toBeLessThanOrEqual(78);
   expect(text).not.toMatch(/[^\r]\n|\r[^\n]/);
 });
 
 test("headers that servers change on the way are not signed", () => {
-  const text = dkimSignatures([...HEADERS, ["Received", "x"], ["Return-Path", "<>"]], Buffer.from(""), signers.slice(0, 1), NOW);
+  const text = dkimSignatures(
+    [...HEADERS, ["Received", "x"], ["Return-Path", "<>"]],
+    Buffer.from(""),
+    signers.slice(0, 1),
+    NOW,
+  );
   const names = /h=([^;]*)/.exec(text)![1]!.replace(/\s/g, "").split(":");
   expect(names).not.toContain("received");
   expect(names).not.toContain("return-path");
@@ -102,7 +126,10 @@ test("headers that servers change on the way are not signed", () => {
 });
 
 describe("which keys sign", () => {
-  const ring = ["example.com", "mail.example.com", "EXAMPLE.com", "other.org"].map((domain, i) => ({ domain, selector: `s${i}` }));
+  const ring = ["example.com", "mail.example.com", "EXAMPLE.com", "other.org"].map((domain, i) => ({
+    domain,
+    selector: `s${i}`,
+  }));
   test.each([
     ["example.com", ["s0", "s2"]],
     ["news.example.com", ["s0", "s2"]],
@@ -117,7 +144,7 @@ describe("which keys sign", () => {
 });
 
 test.each(["", "nonsense", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"])("%j is no key", (pem) => {
-  expect(() => openSigner({ domain: "d", selector: "s", pem })).toThrow();
+  expect(() => openSigner({ domain: "d", selector: "s", pem })).toThrow(/key|PEM|DECODER|routines|unsupported/i);
 });
 
 test("the DNS record names the algorithm and nothing but the key", () => {
