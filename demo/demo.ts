@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openApi } from "./api.ts";
 import type { Api } from "./api.ts";
-import { makeSigningKey, SENDER, startAppliance } from "./appliance.ts";
+import { makeSigningKey, startAppliance } from "./appliance.ts";
 import { readArrivals, readDoubted, readLedger } from "./books.ts";
 import { judge, unexplained } from "./check.ts";
 import { create, expectations, follow, suppress, upload } from "./delivery.ts";
@@ -17,6 +17,7 @@ import { CHARACTERS } from "./internet/characters.ts";
 import { startInternet } from "./internet/process.ts";
 import type { InternetProcess } from "./internet/process.ts";
 import { parseOptions, USAGE } from "./options.ts";
+import { settingsFor } from "./settings.ts";
 import type { Options } from "./options.ts";
 import { openProgress } from "./progress.ts";
 import { summarise, table } from "./table.ts";
@@ -94,22 +95,6 @@ async function demo(options: Options, signal: AbortSignal): Promise<Summary> {
     await releasers.all();
     return summary;
   });
-}
-
-/** Of an operator whose Internet is this machine. `dns`: address:port of its name server. */
-function settingsFor(folder: string, dns: string, smtpPort: number): Record<string, unknown> {
-  return {
-    machine: "demo",
-    web: { port: 0 },
-    mta: {
-      helo: SENDER.helo,
-      smtp: { port: smtpPort, connectMs: 5000, bannerMs: 20_000, ehloMs: 20_000, dotMs: 60_000 },
-      dns: { servers: [dns], prefer: "ipv4-only", timeoutMs: 2000 },
-    },
-    dkim: [{ domain: SENDER.domain, selector: SENDER.selector, keyFile: join(folder, "dkim.pem") }],
-    returnPathDomain: "bounces.sender.example",
-    tracking: { url: "https://t.sender.example" },
-  };
 }
 
 async function deliver(

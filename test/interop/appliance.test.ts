@@ -12,6 +12,7 @@ import { makeSigningKey, SENDER, startAppliance } from "../../demo/appliance.ts"
 import { readLedger } from "../../demo/books.ts";
 import { follow } from "../../demo/delivery.ts";
 import { dkimResults } from "../../demo/dkim.ts";
+import { settingsFor } from "../../demo/settings.ts";
 import { openDns } from "../../demo/internet/dns.ts";
 import { until } from "../support/until.ts";
 import * as exim from "./exim.ts";
@@ -51,7 +52,8 @@ describe.each(RECEIVERS)("$name", ({ name, lacks, open }) => {
       { name: key.name, type: "TXT", text: key.record },
     ]);
     opened.push(dns.close);
-    const appliance = await startAppliance({ folder, key, dns: dns.address, smtpPort: receiver.port });
+    const settings = settingsFor(folder, dns.address, receiver.port);
+    const appliance = await startAppliance({ folder, key, settings });
     opened.push(appliance.close);
 
     const api = openApi(appliance.url, appliance.token);

@@ -1,0 +1,19 @@
+/** The settings of an operator whose Internet is this machine: its name server, its port 25, the demo's sender. */
+import { join } from "node:path";
+import { SENDER } from "./appliance.ts";
+
+/** `folder` holds the key `startAppliance` writes; `dns` is `address:port` of the name server. */
+export function settingsFor(folder: string, dns: string, smtpPort: number): Record<string, unknown> {
+  return {
+    machine: "demo",
+    web: { port: 0 },
+    mta: {
+      helo: SENDER.helo,
+      smtp: { port: smtpPort, connectMs: 5000, bannerMs: 20_000, ehloMs: 20_000, dotMs: 60_000 },
+      dns: { servers: [dns], prefer: "ipv4-only", timeoutMs: 2000 },
+    },
+    dkim: [{ domain: SENDER.domain, selector: SENDER.selector, keyFile: join(folder, "dkim.pem") }],
+    returnPathDomain: "bounces.sender.example",
+    tracking: { url: "https://t.sender.example" },
+  };
+}
