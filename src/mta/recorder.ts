@@ -131,7 +131,7 @@ export function openRecorder(deps: RecorderDeps): Recorder {
       .map((p) => ({
         id: p.claim.id,
         epoch: p.claim.epoch,
-        notBefore: Number.isFinite(p.notBefore) ? p.notBefore : 0,
+        notBefore: Number.isFinite(p.notBefore) ? Math.ceil(p.notBefore) : 0,
       }));
     try {
       const due = await releaseParts(sql, owner, releases);
