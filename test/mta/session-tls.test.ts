@@ -105,7 +105,8 @@ describe("STARTTLS", () => {
       expect(server.peers[2]!.received).toBe("EHLO client.test\r\n");
       first.destroy();
       second.destroy();
-      const never = await tryTestSession(server.port, { ...options, target: { ...required, mx: "x.test" } });
+      const settings = { ehloMs: 500 };
+      const never = await tryTestSession(server.port, { memory, settings, target: { ...required, mx: "x.test" } });
       expect(never).toMatchObject({ kind: "unreachable", stage: "starttls" });
     });
   }
