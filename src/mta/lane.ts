@@ -314,9 +314,10 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
       if (stop.signal.aborted) return deps.giveBack(held, 0);
       if (restUntil > clock.now() + 2000) return deps.giveBack(held, restUntil);
       if (lane.held === 0) pace.reset();
-      const wait = turns.size >= deps.capacity ? pace.waitMs(turns.size) : 0;
-      if (wait > FULL_WAIT_MS) return deps.giveBack(held, clock.now() + Math.min(wait / 2, FULL_MOST_MS));
       const { priority, id, weight } = held.part.delivery;
+      // The urgent ones overtake: the length of the queue is not their wait.
+      const wait = turns.size >= deps.capacity && priority > 0 ? pace.waitMs(turns.size) : 0;
+      if (wait > FULL_WAIT_MS) return deps.giveBack(held, clock.now() + Math.min(wait / 2, FULL_MOST_MS));
       turns.push(held, { priority, deliveryId: id, weight });
     },
     giveBack(match, notBefore) {
