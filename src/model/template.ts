@@ -6,9 +6,11 @@
  * No prototype access, no partials, no code generation; the output, the turns of loops and the work of helpers are bounded.
  */
 import { compileNodes } from "./template-run.ts";
-import { parseTemplate, TemplateError, type TemplateNode } from "./template-parse.ts";
+import { TemplateError } from "./template-errors.ts";
+import { parseTemplate, type TemplateNode } from "./template-parse.ts";
 
-export { TemplateError, type TemplateNode } from "./template-parse.ts";
+export { TemplateError } from "./template-errors.ts";
+export type { TemplateNode } from "./template-parse.ts";
 
 export type TemplateMode = "html" | "text" | "header";
 

@@ -173,9 +173,16 @@ describe("bounds", () => {
       "grows past",
     ],
     ["{{#each list}}{{@root.text}}{{/each}}", "grows past"],
-    ["{{#each list}}{{#if (eq (upper @root.text) @root.text)}}{{/if}}{{/each}}", "work too long"],
+    ["{{#each list}}{{#if (eq (upper @root.text) @root.text)}}{{/if}}{{/each}}", "works too long"],
   ])("%s", (source, message) => {
     expect(() => render(source, "html", big)).toThrow(message);
+  });
+
+  test.each([
+    ["comparing lists without end", `{{#each list}}${"{{#if (gt @root.list @root.list)}}{{/if}}".repeat(20)}{{/each}}`],
+    ["a loop over a long body", `{{#each list}}${"{{#if a}}{{/if}}".repeat(9_000)}{{/each}}`],
+  ])("%s", (_name, source) => {
+    expect(() => render(source, "html", big)).toThrow("works too long");
   });
 
   test("a long template may write its own text", () => {
