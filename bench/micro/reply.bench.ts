@@ -1,7 +1,7 @@
 /** Reading replies: the common answers of a server, in the pieces they come in. Nanoseconds an operation, median. */
-import { Bench } from "tinybench";
 import { capabilities } from "../../src/smtp/capabilities.ts";
 import { enhancedCode, openReplyParser, replyText, type Reply } from "../../src/smtp/reply.ts";
+import { medians } from "./median.ts";
 
 const ONE = Buffer.from("250 2.0.0 Ok: queued as 4bX2hJ5Kz9zLm\r\n");
 /** What one message costs when it is pipelined: dot, MAIL, RCPT, DATA. */
@@ -20,28 +20,22 @@ export async function run(options: { seconds: number }): Promise<Record<string, 
     last = reply;
     return true;
   };
-  const bench = new Bench({ time: (options.seconds * 1000) / 5, warmupTime: 50 });
-  bench
-    .add("oneReplyNs", () => void parser.push(ONE, take))
-    .add("fourRepliesNs", () => void parser.push(MESSAGE, take))
-    .add("splitReplyNs", () => {
+  const tasks = {
+    oneReplyNs: () => void parser.push(ONE, take),
+    fourRepliesNs: () => void parser.push(MESSAGE, take),
+    splitReplyNs: () => {
       parser.push(ONE.subarray(0, 20), take);
       parser.push(ONE.subarray(20), take);
-    })
-    .add("ehloNs", () => {
+    },
+    ehloNs: () => {
       parser.push(EHLO, take);
       capabilities(last);
-    })
-    .add("textAndCodeNs", () => {
+    },
+    textAndCodeNs: () => {
       parser.push(ONE, take);
       replyText(last);
       enhancedCode(last);
-    });
-  await bench.run();
-  return Object.fromEntries(bench.tasks.map((task) => [task.name, medianNs(task.result)]));
-}
-
-function medianNs(result: unknown): number {
-  const { latency } = result as { latency: { p50: number } };
-  return Math.round(latency.p50 * 1e6);
+    },
+  };
+  return medians(tasks, options.seconds);
 }
