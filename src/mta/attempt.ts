@@ -5,7 +5,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { Outcome } from "../model/outcome.ts";
 import { settle } from "../model/settle.ts";
-import { type Held, mayGo } from "./held.ts";
+import { type Held, mayGo, placeOf } from "./held.ts";
 import type { Journal } from "./journal.ts";
 import type { Lane } from "./lane.ts";
 import type { Recorder } from "./recorder.ts";
@@ -39,14 +39,7 @@ export function openAttempts(deps: AttemptDeps): Attempts {
     permit(id) {
       const held = expected.get(id);
       if (held === undefined || !mayGo(held) || !deps.leaseHolds()) return false;
-      return journal.intend({
-        id,
-        partId: held.part.claim.id,
-        epoch: held.part.claim.epoch,
-        deliveryId: held.part.delivery.id,
-        status: held.status,
-        attempts: held.attempts,
-      });
+      return journal.intend(placeOf(held));
     },
     finish(held, outcome, lane, deliveredBefore, final) {
       expected.delete(held.id);

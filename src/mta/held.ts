@@ -38,3 +38,22 @@ export interface Held {
 export function mayGo(held: Held): boolean {
   return !held.part.lost && held.part.delivery.state === "sending";
 }
+
+/** Where a message stands in the ledger, as it was loaded: what its record is fenced with. */
+export interface Place {
+  readonly id: number;
+  readonly partId: number;
+  readonly epoch: number;
+  readonly deliveryId: number;
+  readonly status: number;
+  readonly attempts: number;
+}
+
+export const placeOf = ({ id, part, status, attempts }: Held): Place => ({
+  id,
+  partId: part.claim.id,
+  epoch: part.claim.epoch,
+  deliveryId: part.delivery.id,
+  status,
+  attempts,
+});

@@ -17,7 +17,6 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
-  readdirSync,
   readFileSync,
   unlinkSync,
   writeFileSync,
@@ -27,32 +26,15 @@ import { join } from "node:path";
 import { Fault } from "../base/faults.ts";
 import type { Log } from "../base/log.ts";
 import type { OutcomeRecord } from "../db/record.ts";
+import type { Place } from "./held.ts";
+import { type JournalRest, readRest, segmentNames } from "./journal-rest.ts";
 
 const SEGMENT_BYTES = 4 * 1024 * 1024;
 const PAUSE_MS = 1;
 
-export interface Intent {
-  readonly id: number;
-  readonly partId: number;
-  readonly epoch: number;
-  readonly deliveryId: number;
-  readonly status: number;
-  readonly attempts: number;
-}
-
-/** What the journal of an ended process says. */
-export interface JournalRest {
-  /** Settled; the ledger may or may not have them. */
-  readonly settled: readonly OutcomeRecord[];
-  /** Intended and not settled. */
-  readonly inDoubt: readonly Intent[];
-  /** False after a power cut: facts may be missing. */
-  readonly complete: boolean;
-}
-
 export interface Journal {
   /** Resolves when it is written, within a millisecond or two; false: the disk refused, nothing may be sent now. */
-  intend(intent: Intent): Promise<boolean>;
+  intend(intent: Place): Promise<boolean>;
   settled(record: OutcomeRecord): void;
   /** Writes what waits, now. False while the disk refuses. */
   flush(): boolean;
@@ -224,12 +206,6 @@ export function openJournal(options: JournalOptions): { journal: Journal; rest: 
   return { journal, rest, forget };
 }
 
-function segmentNames(folder: string): string[] {
-  return readdirSync(folder)
-    .filter((name) => name.endsWith(".journal"))
-    .sort();
-}
-
 /** One process a journal: two would each think the other's messages were never sent. The lock names a process and when it began. */
 function lock(folder: string): () => void {
   const path = join(folder, "lock");
@@ -254,44 +230,6 @@ function processStart(pid: number): string {
     return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
   } catch {
     return "";
-  }
-}
-
-function readRest(folder: string, names: readonly string[], options: JournalOptions): JournalRest {
-  const intents = new Map<number, Intent>();
-  const settled = new Map<number, OutcomeRecord>();
-  let complete = true;
-  for (const name of names) {
-    const lines = readFileSync(join(folder, name), "utf8").split("\n");
-    // The last piece has no line end: a write that was cut, whose fact did not happen (the dot waits for the whole line).
-    lines.pop();
-    for (const line of lines) {
-      if (line.startsWith("I ")) {
-        const [id = 0, partId = 0, epoch = 0, deliveryId = 0, status = 0, attempts = 0] = line
-          .slice(2)
-          .split(" ")
-          .map(Number);
-        if (!Number.isSafeInteger(id) || id <= 0) continue;
-        intents.set(id, { id, partId, epoch, deliveryId, status, attempts });
-        settled.delete(id);
-      } else if (line.startsWith("S ")) {
-        const record = parseRecord(line.slice(2));
-        if (record === null) options.log.warn({ segment: name }, "a damaged line in the journal is passed over");
-        else settled.set(record.id, record);
-      } else if (line.startsWith("{")) {
-        const head = JSON.parse(line) as { boot?: string };
-        if (!options.sync && (options.boot === "" || head.boot !== options.boot)) complete = false;
-      }
-    }
-  }
-  return { settled: [...settled.values()], inDoubt: [...intents.values()].filter((i) => !settled.has(i.id)), complete };
-}
-
-function parseRecord(text: string): OutcomeRecord | null {
-  try {
-    return JSON.parse(text) as OutcomeRecord;
-  } catch {
-    return null;
   }
 }
 

@@ -12,8 +12,9 @@ import { volumeOfId } from "../db/volumes.ts";
 import { EVENT_TYPES, statusNumber } from "../model/delivery.ts";
 import type { Outcome } from "../model/outcome.ts";
 import type { Settlement } from "../model/settle.ts";
-import type { Held, HeldPart } from "./held.ts";
+import { type Held, type HeldPart, placeOf } from "./held.ts";
 import type { Journal } from "./journal.ts";
+import { blank, plain, recordOf } from "./outcome-record.ts";
 
 /** Waits this long for company: a batch of one costs as much as a batch of twenty. */
 const FLUSH_MS = 20;
@@ -192,92 +193,5 @@ export function openRecorder(deps: RecorderDeps): Recorder {
       timer?.cancel();
       for (const call of waiters.splice(0)) call();
     },
-  };
-}
-
-/** Where a message stands in the ledger, as it was loaded. */
-export interface Place {
-  readonly id: number;
-  readonly partId: number;
-  readonly epoch: number;
-  readonly deliveryId: number;
-  readonly status: number;
-  readonly attempts: number;
-}
-
-const placeOf = (held: Held): Place => ({
-  id: held.id,
-  partId: held.part.claim.id,
-  epoch: held.part.claim.epoch,
-  deliveryId: held.part.delivery.id,
-  status: held.status,
-  attempts: held.attempts,
-});
-
-function blank(place: Place, now: number): OutcomeRecord {
-  return {
-    id: place.id,
-    partId: place.partId,
-    epoch: place.epoch,
-    deliveryId: place.deliveryId,
-    from: place.status,
-    to: place.status,
-    attempts: place.attempts,
-    dueAt: 0,
-    reason: "",
-    event: 0,
-    at: now,
-    code: 0,
-    publicId: 0,
-    latencyMs: 0,
-    enhanced: "",
-    stage: "local",
-    reply: "",
-    mx: "",
-    remoteIp: "",
-    tls: "",
-    transcript: "",
-  };
-}
-
-/** The row and the event of a settled attempt. */
-export function recordOf(
-  place: Place,
-  outcome: Outcome,
-  settlement: Extract<Settlement, { next: "record" }>,
-  now: number,
-): OutcomeRecord {
-  return {
-    ...blank(place, now),
-    to: statusNumber(settlement.status),
-    attempts: Math.min(32767, place.attempts + 1),
-    dueAt: settlement.dueAt,
-    reason: settlement.reason,
-    event: EVENT_TYPES.indexOf(settlement.event),
-    code: outcome.code,
-    publicId: outcome.publicId,
-    latencyMs: Math.round(outcome.latencyMs),
-    enhanced: outcome.enhanced,
-    stage: outcome.stage,
-    reply: storable(outcome.text),
-    mx: outcome.mx,
-    remoteIp: outcome.remoteIp,
-    tls: outcome.tls,
-    transcript: storable(outcome.transcript.join("\n")),
-  };
-}
-
-/** PostgreSQL refuses NUL in text; a remote's answer must not stop a batch. */
-const storable = (text: string): string => text.replaceAll("\0", "").slice(0, 8000);
-
-/** The last resort for a batch the database refuses again and again: the same facts without a remote's words. */
-function plain(record: OutcomeRecord): OutcomeRecord {
-  return {
-    ...record,
-    reply: record.reply.replace(/[^\x20-\x7e]/g, "?"),
-    transcript: "",
-    mx: "",
-    tls: "",
-    enhanced: "",
   };
 }

@@ -12,8 +12,9 @@ import { volumeOfId } from "../db/volumes.ts";
 import { statusNumber } from "../model/delivery.ts";
 import { outcome } from "../model/outcome.ts";
 import { settle } from "../model/settle.ts";
-import type { Intent, JournalRest } from "./journal.ts";
-import { recordOf } from "./recorder.ts";
+import type { Place } from "./held.ts";
+import type { JournalRest } from "./journal-rest.ts";
+import { recordOf } from "./outcome-record.ts";
 
 export interface RecoverDeps {
   readonly sql: Sql;
@@ -65,7 +66,7 @@ async function record(deps: RecoverDeps, records: readonly OutcomeRecord[]): Pro
   return refused;
 }
 
-async function doubts(deps: RecoverDeps, intents: readonly Intent[]): Promise<OutcomeRecord[]> {
+async function doubts(deps: RecoverDeps, intents: readonly Place[]): Promise<OutcomeRecord[]> {
   const deliveries = await deliveriesById(deps.sql, [...new Set(intents.map((i) => i.deliveryId))]);
   const now = deps.clock.now();
   const said = outcome("in-doubt", "dot", { text: "the mta ended before it read the answer to the final dot" });
@@ -87,8 +88,7 @@ async function doubts(deps: RecoverDeps, intents: readonly Intent[]): Promise<Ou
       deps.random(),
     );
     if (settlement.next !== "record") continue;
-    const place = { id: intent.id, partId: intent.partId, epoch: intent.epoch, deliveryId: intent.deliveryId };
-    records.push(recordOf({ ...place, status: intent.status, attempts: intent.attempts }, said, settlement, now));
+    records.push(recordOf(intent, said, settlement, now));
   }
   return records;
 }
