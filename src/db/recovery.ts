@@ -1,7 +1,8 @@
 /**
  * Coming back after a crash: what an owner still holds, and messages held in doubt that a journal can now speak for.
  */
-import { type ClaimedPart, doubtOpenMessages } from "./claims.ts";
+import type { ClaimedPart } from "./claims.ts";
+import { doubtOpenMessages } from "./leases.ts";
 import type { InDoubtPolicy } from "../model/delivery.ts";
 import type { Sql } from "./sql.ts";
 import { volumeOfId } from "./volumes.ts";

@@ -33,6 +33,9 @@ export function openSql(url: string, options: SqlOptions): Sql {
       },
     },
     connect_timeout: 10,
+    // Seconds until a connection is tried again. The driver's own back-off goes to 20 s: that long every process would stand still after
+    // the database is back, and every request would wait for its 503.
+    backoff: (tries: number) => (0.5 + Math.random() / 2) * Math.min(1, 0.03 * 2 ** tries),
     idle_timeout: 0,
     // A query that the server never answers would hold a lease for ever; statements of ours take milliseconds.
     onnotice: () => {},

@@ -10,6 +10,8 @@ import type { Clock, Timer } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { MtaSettings } from "../config/settings.ts";
 import * as claims from "../db/claims.ts";
+import { nextDue, takeOverParts } from "../db/leases.ts";
+import { finishDeliveries, startScheduled } from "../db/lifecycle.ts";
 import type { Sql } from "../db/sql.ts";
 import { PRIORITIES } from "../model/delivery.ts";
 import type { Deliveries } from "./deliveries.ts";
@@ -114,9 +116,9 @@ export function openIntake(deps: IntakeDeps): Intake {
     tickAt = now + TICK_MS;
     urgent = true;
     activeStale = true;
-    await claims.startScheduled(sql);
-    await claims.finishDeliveries(sql, "all");
-    await accept(await claims.takeOverParts(sql, owner, settings.leaseMs, TAKE_OVER_PARTS));
+    await startScheduled(sql);
+    await finishDeliveries(sql, "all");
+    await accept(await takeOverParts(sql, owner, settings.leaseMs, TAKE_OVER_PARTS));
     for (const [id, { until }] of empty) if (until < now) empty.delete(id);
   }
 
@@ -124,7 +126,7 @@ export function openIntake(deps: IntakeDeps): Intake {
     if (closing.size === 0) return;
     const ids = [...closing];
     closing.clear();
-    await claims.finishDeliveries(sql, ids);
+    await finishDeliveries(sql, ids);
   }
 
   async function claimUrgent(): Promise<void> {
@@ -165,7 +167,7 @@ export function openIntake(deps: IntakeDeps): Intake {
   /** These had no more due parts: they are not asked again before the next of them is due, or a tick has passed, or there is news. */
   async function restUntilDue(ids: readonly number[], under: string): Promise<void> {
     if (ids.length === 0) return;
-    const due = await claims.nextDue(sql, ids);
+    const due = await nextDue(sql, ids);
     const now = clock.now();
     for (const id of ids) {
       const next = due.get(id) ?? Number.POSITIVE_INFINITY;

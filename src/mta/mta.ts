@@ -10,7 +10,7 @@
 import { type Clock, sleep } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { MtaSettings } from "../config/settings.ts";
-import { releaseParts, renewLeases } from "../db/claims.ts";
+import { releaseParts, renewLeases } from "../db/leases.ts";
 import { CHANNELS, type Sql } from "../db/sql.ts";
 import { PRIORITIES } from "../model/delivery.ts";
 import type { Outcome } from "../model/outcome.ts";

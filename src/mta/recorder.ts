@@ -5,7 +5,7 @@
  */
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
-import { type PartRelease, releaseParts } from "../db/claims.ts";
+import { type PartRelease, releaseParts } from "../db/leases.ts";
 import { type OutcomeRecord, recordOutcomes } from "../db/record.ts";
 import type { Sql } from "../db/sql.ts";
 import { volumeOfId } from "../db/volumes.ts";

@@ -4,7 +4,8 @@
  */
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
-import { deliveriesById, releaseParts } from "../db/claims.ts";
+import { deliveriesById } from "../db/claims.ts";
+import { releaseParts } from "../db/leases.ts";
 import { type OutcomeRecord, recordOutcomes } from "../db/record.ts";
 import { doubtParts, ownedParts, resolveHeld } from "../db/recovery.ts";
 import type { Sql } from "../db/sql.ts";

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as claims from "../../src/db/claims.ts";
+import { releaseParts, takeOverParts } from "../../src/db/leases.ts";
+import { finishDeliveries } from "../../src/db/lifecycle.ts";
 import { type OutcomeRecord, recordOutcomes } from "../../src/db/record.ts";
 import { doubtParts, ownedParts, resolveHeld } from "../../src/db/recovery.ts";
 import { volumeOfId } from "../../src/db/volumes.ts";
@@ -110,9 +112,7 @@ describe("recording", () => {
     const delivery = await putDelivery(db.sql, { addresses: people(2) });
     const [old] = await claim("dead/0", delivery.id);
     await expire(old!.id);
-    const taken = (await claims.takeOverParts(db.sql, "heir/0", LEASE, 100)).filter(
-      (p) => p.deliveryId === delivery.id,
-    );
+    const taken = (await takeOverParts(db.sql, "heir/0", LEASE, 100)).filter((p) => p.deliveryId === delivery.id);
     expect(taken).toMatchObject([{ id: old!.id, epoch: old!.epoch + 1, takenOver: true }]);
     const volume = volumeOfId(delivery.firstId);
     expect(await recordOutcomes(db.sql, "dead/0", volume, [record(old!, delivery.firstId, 2)])).toEqual(new Set());
@@ -152,7 +152,7 @@ describe("release", () => {
       record(part!, delivery.firstId, 2),
       record(part!, delivery.firstId + 1, 1, { dueAt: due }),
     ]);
-    await claims.releaseParts(db.sql, "m/0", [{ id: part!.id, epoch: part!.epoch, notBefore: 0 }]);
+    await releaseParts(db.sql, "m/0", [{ id: part!.id, epoch: part!.epoch, notBefore: 0 }]);
     const [row] = await db.sql<
       { due_at: Date; owner: string }[]
     >`select due_at, owner from part where id = ${part!.id}`;
@@ -165,15 +165,15 @@ describe("release", () => {
       { id: delivery.firstId + 1, status: 1, attempts: 1 },
     ]);
     await recordOutcomes(db.sql, "m/1", volume, [record(again!, delivery.firstId + 1, 2, { from: 1, attempts: 2 })]);
-    await claims.releaseParts(db.sql, "m/1", [{ id: again!.id, epoch: again!.epoch, notBefore: 0 }]);
-    expect(await claims.finishDeliveries(db.sql, [delivery.id])).toEqual([delivery.id]);
-    expect(await claims.finishDeliveries(db.sql, "all")).not.toContain(delivery.id);
+    await releaseParts(db.sql, "m/1", [{ id: again!.id, epoch: again!.epoch, notBefore: 0 }]);
+    expect(await finishDeliveries(db.sql, [delivery.id])).toEqual([delivery.id]);
+    expect(await finishDeliveries(db.sql, "all")).not.toContain(delivery.id);
   });
 
   test("given back with a hint, pending messages wait for it", async () => {
     const delivery = await putDelivery(db.sql, { addresses: people(2) });
     const [part] = await claim("m/0", delivery.id);
-    await claims.releaseParts(db.sql, "m/0", [{ id: part!.id, epoch: part!.epoch, notBefore: Date.now() + 60_000 }]);
+    await releaseParts(db.sql, "m/0", [{ id: part!.id, epoch: part!.epoch, notBefore: Date.now() + 60_000 }]);
     expect(await claim("m/0", delivery.id)).toEqual([]);
     await db.sql`update part set due_at = now() where id = ${part!.id}`;
     expect(await claim("m/0", delivery.id)).toHaveLength(1);
@@ -189,7 +189,7 @@ describe("doubt", () => {
     const delivery = await putDelivery(db.sql, { addresses: people(3), inDoubt });
     const [part] = await claim("dead/1", delivery.id);
     await expire(part!.id);
-    await claims.takeOverParts(db.sql, "heir/1", LEASE, 100);
+    await takeOverParts(db.sql, "heir/1", LEASE, 100);
     const both = await countBothWays(db.sql, delivery.id);
     expect(both.rows).toEqual(counters);
     expect(both.parts).toEqual(counters);
@@ -202,7 +202,7 @@ describe("doubt", () => {
     const delivery = await putDelivery(db.sql, { addresses: people(3), inDoubt: "hold" });
     const [part] = await claim("late/0", delivery.id);
     await doubtParts(db.sql, await ownedParts(db.sql, "late/0"), "test");
-    await claims.releaseParts(db.sql, "late/0", [{ id: part!.id, epoch: part!.epoch, notBefore: 0 }]);
+    await releaseParts(db.sql, "late/0", [{ id: part!.id, epoch: part!.epoch, notBefore: 0 }]);
     expect(await resolveHeld(db.sql, [{ id: delivery.firstId, status: 2, reply: "250 ok" }])).toBe(1);
     expect(await resolveHeld(db.sql, [{ id: delivery.firstId, status: 2, reply: "250 ok" }])).toBe(0);
     const both = await countBothWays(db.sql, delivery.id);
