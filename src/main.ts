@@ -54,6 +54,11 @@ function commandLine(): Command {
     .option("--markdown", "as a table")
     .action(({ markdown }: { markdown?: boolean }) => configExample(markdown === true));
 
+  program
+    .command("templates")
+    .description("print the page about the template language and its helpers")
+    .action(async () => console.log((await import("./cli/templates.ts")).templatesPage().trimEnd()));
+
   const dkim = program.command("dkim").description("signing keys");
   dkim
     .command("keygen <domain> <selector>")

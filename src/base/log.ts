@@ -21,9 +21,17 @@ export function openLog(module: string, options: LogOptions): Log {
     level: options.level,
     base: { module, pid: process.pid },
     // A secret never reaches the log, whatever object it hides in.
-    redact: { paths: ["password", "secret", "authorization", "*.password", "*.secret", "*.authorization"], censor: "[redacted]" },
+    redact: {
+      paths: ["password", "secret", "authorization", "*.password", "*.secret", "*.authorization"],
+      censor: "[redacted]",
+    },
     ...(options.pretty
-      ? { transport: { target: "pino-pretty", options: { colorize: true, ignore: "pid,hostname,module", messageFormat: "[{module}] {msg}" } } }
+      ? {
+          transport: {
+            target: "pino-pretty",
+            options: { colorize: true, ignore: "pid,hostname,module", messageFormat: "[{module}] {msg}" },
+          },
+        }
       : {}),
   }) as unknown as Log;
 }

@@ -31,7 +31,7 @@ export interface Composer {
 }
 
 /** Variables every template has besides the recipient's own, which they win over. */
-export const RESERVED_VARIABLES = ["email", "address", "domain", "messageId", "unsubscribeUrl"] as const;
+export const RESERVED_VARIABLES = ["email", "domain", "messageId", "unsubscribeUrl"] as const;
 
 const MAX_HEADER = 8192;
 
@@ -170,7 +170,6 @@ function variablesOf(
     ...content.globals,
     ...(job.variables === "" ? {} : parsed(job.variables)),
     email: to.address,
-    address: to.address,
     domain: to.domain,
     messageId: `${token}@${content.returnPathDomain}`,
     unsubscribeUrl: unsubscribeUrl(content, token),

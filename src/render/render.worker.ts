@@ -7,8 +7,11 @@ import { type Composer, compileContent } from "./compose.ts";
 import type { Content, RenderBatch, RenderTask } from "./contract.ts";
 
 const KEPT = 64;
+/** Of contents as JSON: newsletters with attachments of 20 MB must not pile up in every thread. */
+const KEPT_BYTES = 64 * 1024 * 1024;
 const NICENESS = 5;
-const composers = new Map<string, Composer>();
+const composers = new Map<string, { readonly composer: Composer; readonly size: number }>();
+let kept = 0;
 
 giveWay(NICENESS);
 
@@ -34,14 +37,21 @@ export default function render({ content, keys, jobs }: RenderTask): RenderBatch
 
 function composerOf(content: RenderTask["content"], keys: RenderTask["keys"]): Composer {
   const name = `${keys.version} ${content.hash}`;
-  let composer = composers.get(name);
-  if (composer === undefined) {
-    const json = Buffer.from(new Uint8Array(content.json)).toString("utf8");
-    composer = compileContent(JSON.parse(json) as Content, keys);
+  const there = composers.get(name);
+  if (there !== undefined) {
+    composers.delete(name);
+    composers.set(name, there);
+    return there.composer;
   }
-  composers.delete(name);
-  composers.set(name, composer);
-  const oldest = composers.keys().next().value;
-  if (composers.size > KEPT && oldest !== undefined) composers.delete(oldest);
+  const size = content.json.byteLength;
+  const json = Buffer.from(new Uint8Array(content.json)).toString("utf8");
+  const composer = compileContent(JSON.parse(json) as Content, keys);
+  composers.set(name, { composer, size });
+  kept += size;
+  for (const [oldest, { size: freed }] of composers) {
+    if ((composers.size <= KEPT && kept <= KEPT_BYTES) || oldest === name) break;
+    composers.delete(oldest);
+    kept -= freed;
+  }
   return composer;
 }

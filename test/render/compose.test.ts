@@ -106,7 +106,7 @@ describe("a message", () => {
   });
 
   test("tells templates who gets it", () => {
-    const text = "{{email}} {{address}} {{domain}} {{messageId}} {{unsubscribeUrl}} {{date @now 'yyyy-MM-dd'}}";
+    const text = "{{email}} {{domain}} {{messageId}} {{unsubscribeUrl}} {{date @now 'yyyy-MM-dd'}}";
     const composer = compileContent({ ...CONTENT, text }, { token, dkim: [] });
     const made = composer.preview(
       { id: 42, address: "anna@Example.com", variables: '{"email":"x","domain":"y"}' },
@@ -114,7 +114,7 @@ describe("a message", () => {
     );
     if (typeof made === "string") throw new Error(made);
     expect(made.text).toMatch(
-      /^anna@example\.com anna@example\.com example\.com (\w+)@bounces\.sender\.example https:\/\/t\.sender\.example\/u\/\1 2026-07-01$/,
+      /^anna@example\.com example\.com (\w+)@bounces\.sender\.example https:\/\/t\.sender\.example\/u\/\1 2026-07-01$/,
     );
     expect(made).toMatchObject({ subject: "Hello ", html: "<p>Hello , </p>" });
   });

@@ -22,7 +22,8 @@ interface Result {
 export async function verifyDkim(message: Uint8Array, keys: readonly PublishedKey[]): Promise<DkimVerdict> {
   const resolver = (name: string, type: string): Promise<string[][]> => {
     const key = keys.find((k) => `${k.selector}._domainkey.${k.domain}` === name.toLowerCase());
-    if (key === undefined || type !== "TXT") return Promise.reject(Object.assign(new Error(`no ${type} for ${name}`), { code: "ENOTFOUND" }));
+    if (key === undefined || type !== "TXT")
+      return Promise.reject(Object.assign(new Error(`no ${type} for ${name}`), { code: "ENOTFOUND" }));
     return Promise.resolve([[key.record]]);
   };
   const { results } = (await dkimVerify(Buffer.from(message), { resolver })) as unknown as { results: Result[] };
