@@ -29,6 +29,8 @@ export interface TestMtaOptions {
   readonly port: number;
   readonly owner?: string;
   readonly folder?: string;
+  /** Stands in for write(2) of the journal: a disk that fills up. */
+  readonly journalWrite?: (fd: number, text: string) => void;
   readonly settings?: Record<string, unknown>;
   readonly deps?: Partial<MtaDeps>;
 }
@@ -73,7 +75,14 @@ export async function openTestMta(options: TestMtaOptions): Promise<TestMta> {
     journal,
     rest: left,
     forget,
-  } = openJournal({ folder: join(folder, "journal"), owner, boot: bootId(), sync: false, log: silentLog });
+  } = openJournal({
+    folder: join(folder, "journal"),
+    owner,
+    boot: bootId(),
+    sync: false,
+    log: silentLog,
+    ...(options.journalWrite && { write: options.journalWrite }),
+  });
   await recover({ sql, owner, clock: systemClock, random: Math.random, log: silentLog }, left);
   forget();
   const traffic = openLimits(settings, systemClock);
