@@ -63,11 +63,11 @@ export async function doubtOpenMessages(
   return held[0]?.held ?? 0;
 }
 
-/** Prolongs every lease of this owner; the ids of the parts that are still its own. */
-export async function renewLeases(sql: Sql, owner: string, leaseMs: number): Promise<Set<number>> {
-  const rows = await sql<{ id: number }[]>`
-    update part set lease_until = now() + ${leaseMs} * interval '1 ms' where owner = ${owner} returning id`;
-  return new Set(rows.map((row) => row.id));
+/** Prolongs every lease of this owner; the parts that are still its own, with their epochs. */
+export async function renewLeases(sql: Sql, owner: string, leaseMs: number): Promise<Map<number, number>> {
+  const rows = await sql<{ id: number; epoch: number }[]>`
+    update part set lease_until = now() + ${leaseMs} * interval '1 ms' where owner = ${owner} returning id, epoch`;
+  return new Map(rows.map((row) => [row.id, row.epoch]));
 }
 
 export interface PartRelease {

@@ -12,7 +12,7 @@ const CONTENT_BYTES = 256 * 1024 * 1024;
 const DELIVERIES_MOST = 10_000;
 
 export interface Deliveries {
-  /** Known ones at once, the others from the database. */
+  /** With the states the database says they have now. */
   get(ids: readonly number[]): Promise<Map<number, HeldDelivery>>;
   /** A delivery changed its state; false when this mta does not know it. */
   change(id: number, state: string): boolean;
@@ -49,16 +49,15 @@ export function openDeliveries(sql: Sql, log: Log): Deliveries {
   return {
     async get(ids) {
       const found = new Map<number, HeldDelivery>();
-      const missing = new Set<number>();
-      for (const id of ids) {
-        const delivery = known.get(id);
-        if (delivery === undefined) missing.add(id);
-        else found.set(id, delivery);
-      }
-      for (const row of await claims.deliveriesById(sql, [...missing])) {
-        const delivery: HeldDelivery = { ...row, content: await content(row.contentHash) };
-        if (known.size >= DELIVERIES_MOST) known.delete(known.keys().next().value ?? 0);
-        known.set(row.id, delivery);
+      // Read each time: a notification that was missed must not leave a delivery paused here that is being sent.
+      for (const row of await claims.deliveriesById(sql, [...new Set(ids)])) {
+        let delivery = known.get(row.id);
+        if (delivery === undefined) {
+          delivery = { ...row, content: await content(row.contentHash) };
+          if (known.size >= DELIVERIES_MOST) known.delete(known.keys().next().value ?? 0);
+          known.set(row.id, delivery);
+        }
+        delivery.state = row.state;
         found.set(row.id, delivery);
       }
       return found;

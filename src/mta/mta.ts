@@ -129,14 +129,38 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
     for (const each of sites.lanes) each.giveBack((held) => match(held.part), 0);
   }
 
+  /** Parts that are ours in the database and unknown here, at the last beat. */
+  let orphans = new Map<number, number>();
+
   async function renew(): Promise<void> {
+    // A part that is claimed while the answer is on its way is not in it, and one that is being released may be gone already.
+    const before = [...intake.parts.values()];
     const ours = await renewLeases(sql, owner, settings.leaseMs);
-    for (const part of intake.parts.values())
-      if (!ours.has(part.claim.id)) {
+    for (const part of before)
+      if (part.open > 0 && ours.get(part.claim.id) !== part.claim.epoch) {
         log.warn({ part: part.claim.id }, "a part is another mta's now");
         intake.lost(part);
       }
     halt((part) => part.lost);
+    await releaseOrphans(ours);
+  }
+
+  /**
+   * A claim whose answer was lost (the database went away behind its commit) is held by nobody and would be prolonged for ever. Seen twice
+   * in a row it is none that is just being loaded or released.
+   */
+  async function releaseOrphans(ours: ReadonlyMap<number, number>): Promise<void> {
+    const unknown = new Map([...ours].filter(([id]) => !intake.parts.has(id)));
+    const twice = [...unknown].filter(([id, epoch]) => orphans.get(id) === epoch);
+    orphans = unknown;
+    if (twice.length === 0) return;
+    log.warn({ parts: twice.length }, "parts were claimed and never arrived here: they go back");
+    await releaseParts(
+      sql,
+      owner,
+      twice.map(([id, epoch]) => ({ id, epoch, notBefore: 0 })),
+    );
+    intake.news(0);
   }
 
   function regained(): void {
