@@ -9,7 +9,14 @@ export function settingsFor(folder: string, dns: string, smtpPort: number): Reco
     web: { port: 0 },
     mta: {
       helo: SENDER.helo,
-      smtp: { port: smtpPort, connectMs: 5000, bannerMs: 20_000, ehloMs: 20_000, dotMs: 60_000 },
+      smtp: {
+        port: smtpPort,
+        privateAddresses: true,
+        connectMs: 5000,
+        bannerMs: 20_000,
+        ehloMs: 20_000,
+        dotMs: 60_000,
+      },
       dns: { servers: [dns], prefer: "ipv4-only", timeoutMs: 2000 },
     },
     dkim: [{ domain: SENDER.domain, selector: SENDER.selector, keyFile: join(folder, "dkim.pem") }],

@@ -59,6 +59,10 @@ const dns = z
 const smtp = z
   .strictObject({
     port: z.number().int().min(1).max(65535).default(25).describe("Port of the remote exchangers"),
+    privateAddresses: z
+      .boolean()
+      .default(false)
+      .describe("Deliver to exchangers at private, loopback and reserved addresses too; a relay may always be at one"),
     connectMs: ms(30_000, "Time to open a TCP connection"),
     bannerMs: ms(300_000, "RFC 5321 §4.5.3.2.1: initial 220"),
     ehloMs: ms(300_000, "Answer to EHLO, STARTTLS and AUTH, and the TLS handshake"),

@@ -70,7 +70,9 @@ export async function openTestMta(options: TestMtaOptions): Promise<TestMta> {
   const owner = options.owner ?? "test/0";
   const folder = options.folder ?? mkdtempSync(join(tmpdir(), "postilion-mta-"));
   const { smtp, ...rest } = (options.settings ?? {}) as { smtp?: object };
-  const { mta: settings } = parseSettings({ mta: { partSize: 100, smtp: { port, ...smtp }, ...rest } });
+  const { mta: settings } = parseSettings({
+    mta: { partSize: 100, smtp: { port, privateAddresses: true, ...smtp }, ...rest },
+  });
   const {
     journal,
     rest: left,
