@@ -11,6 +11,8 @@ export interface Timer {
 export interface Clock {
   /** Epoch milliseconds. */
   now(): number;
+  /** Milliseconds that only ever pass: for intervals. The wall clock may be put forward or back. */
+  monotonic(): number;
   /** Calls `fn` once after `ms` milliseconds (0 is allowed; never synchronously). */
   after(ms: number, fn: () => void): Timer;
 }
@@ -18,6 +20,7 @@ export interface Clock {
 /** The machine's own clock. Timers do not keep the process alive: what is waited for does. */
 export const systemClock: Clock = {
   now: () => Date.now(),
+  monotonic: () => performance.now(),
   after(ms, fn) {
     // Node fires at once for delays over 2^31-1 ms: a far deadline must not become "now".
     const timer = setTimeout(fn, Math.min(Math.max(0, ms), 0x7fffffff));

@@ -70,11 +70,15 @@ function active(row: DeliveryRow): ActiveDelivery {
   };
 }
 
-/** Bulk deliveries that are being sent, most urgent first; at most `limit`. */
+/** Bulk deliveries that are being sent and have something due and free now; at most `limit` of each class, the oldest first. */
 export async function activeDeliveries(sql: Sql, limit: number): Promise<ActiveDelivery[]> {
   const rows = await sql<DeliveryRow[]>`
-    select id, priority, weight, encode(content_hash, 'hex') as hash, affinity, in_doubt, retry, deadline, state
-    from delivery where state = 'sending' and priority > 0 order by priority, id limit ${limit}`;
+    select d.* from generate_series(1, 3) as c (priority) cross join lateral (
+      select id, priority, weight, encode(content_hash, 'hex') as hash, affinity, in_doubt, retry, deadline, state
+      from delivery where state = 'sending' and priority = c.priority and exists (
+        select 1 from part p where p.delivery_id = delivery.id and p.owner = '' and p.due_at <= now())
+      order by id limit ${limit}
+    ) d`;
   return rows.map(active);
 }
 
@@ -144,21 +148,21 @@ export async function claimParts(sql: Sql, request: ClaimRequest): Promise<Claim
   return rows.map(partOf);
 }
 
-/** Claims due parts of transactional deliveries, the longest due first. */
+/** Claims due parts of transactional deliveries, the longest due first; not those of domains whose lanes are full of them. */
 export async function claimUrgentParts(
   sql: Sql,
-  owner: string,
-  leaseMs: number,
+  request: Omit<ClaimRequest, "wanted">,
   limit: number,
 ): Promise<ClaimedPart[]> {
   const rows = await sql<PartRow[]>`
     with chosen as (
       select p.id from part p join delivery d on d.id = p.delivery_id and d.state = 'sending'
       where p.due_at <= now() and p.owner = '' and p.priority = 0
+        and (p.domain = '' or p.domain <> all (${request.saturated as string[]}::text[]) or d.deadline < now())
       order by p.due_at limit ${limit}
       for update of p skip locked
     )
-    update part set owner = ${owner}, epoch = epoch + 1, lease_until = now() + ${leaseMs} * interval '1 ms'
+    update part set owner = ${request.owner}, epoch = epoch + 1, lease_until = now() + ${request.leaseMs} * interval '1 ms'
     from chosen where part.id = chosen.id
     returning part.id, part.delivery_id, part.first_id, part.last_id, part.domain, part.epoch, false as taken_over`;
   return rows.map(partOf);
@@ -170,11 +174,13 @@ export async function loadMessages(sql: Sql, parts: readonly ClaimedPart[]): Pro
   const loaded: LoadedMessage[] = [];
   for (const [volume, group] of byVolume) {
     const rows = await sql`
-      select m.id, r.part, m.status, m.attempts, m.address, coalesce(m.variables, ''), coalesce(s.reason, '')
+      select m.id, r.part, m.status, m.attempts, m.address, coalesce(m.variables, ''),
+        coalesce((
+          select s.reason from suppression s where s.address = lower(m.address) and (s.expires_at is null or s.expires_at > now())
+        ), '')
       from unnest(${group.map((p) => p.id)}::bigint[], ${group.map((p) => p.firstId)}::bigint[], ${group.map((p) => p.lastId)}::bigint[])
         as r (part, first, last)
       join ${sql(`message_${volume}`)} m on m.id between r.first and r.last
-      left join suppression s on s.address = lower(m.address) and (s.expires_at is null or s.expires_at > now())
       where m.status = 0 or (m.status = 1 and m.due_at <= now())
       order by m.id`.values();
     for (const r of rows as unknown as [number, number, number, number, string, string, string][])

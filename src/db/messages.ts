@@ -201,7 +201,7 @@ export async function createMessage(
         ${PRIORITIES.indexOf(m.priority)}, ${m.weight}, ${m.affinity}, ${m.inDoubt}, ${m.retrySchedule as number[]}::int[], ${m.validity},
         t.not_before, t.not_after, now(), least(greatest(now(), t.not_before) + ${m.validity}::int * interval '1 s', t.not_after)
       from (select ${date(m.notBefore)}::timestamptz as not_before, ${date(m.notAfter)}::timestamptz as not_after) t
-      returning id, priority, state
+      returning id, priority, state, not_before
     ), added as (
       insert into ${sql(leafName("message", volume))} (id, delivery_id, status, address, reason, variables)
       select ${m.id}::bigint, d.id, case when s.address is null then 0 else 5 end, ${m.address}, 'suppressed: ' || s.reason,
@@ -210,7 +210,7 @@ export async function createMessage(
       returning delivery_id, status, reason
     ), parts as (
       insert into part (delivery_id, first_id, last_id, domain, priority, due_at, pending, excluded)
-      select d.id, ${m.id}::bigint, ${m.id}::bigint, ${m.domain}, d.priority, case when a.status = 0 then now() end,
+      select d.id, ${m.id}::bigint, ${m.id}::bigint, ${m.domain}, d.priority, case when a.status = 0 then greatest(now(), d.not_before) end,
         (a.status = 0)::int, (a.status = 5)::int
       from d cross join added a
     )

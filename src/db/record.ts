@@ -14,7 +14,9 @@ export interface OutcomeRecord {
   /** Status numbers (model MESSAGE_STATUSES). */
   readonly from: number;
   readonly to: number;
+  /** Attempts with this one, and those it was loaded with: a record that comes twice finds another number. */
   readonly attempts: number;
+  readonly tried: number;
   /** Epoch ms of the next try, 0 for none. */
   readonly dueAt: number;
   readonly reason: string;
@@ -36,7 +38,7 @@ export interface OutcomeRecord {
 
 /**
  * Records a batch of one volume. Returns the parts of the batch that are still the owner's: a record of any other part was refused. (A row
- * of a part that is held but did not change had been recorded before: a commit whose answer was lost.)
+ * of a part that is held but did not change had been recorded before: a commit whose answer was lost, or a journal read again.)
  */
 export async function recordOutcomes(
   sql: Sql,
@@ -44,29 +46,29 @@ export async function recordOutcomes(
   volume: number,
   records: readonly OutcomeRecord[],
 ): Promise<Set<number>> {
-  const rows = await sql<{ id: number }[]>`
+  const rows = await sql<{ id: number; epoch: number }[]>`
       with input as materialized (
         select * from unnest(
           ${records.map((r) => r.id)}::bigint[], ${records.map((r) => r.partId)}::bigint[], ${records.map((r) => r.epoch)}::int[],
           ${records.map((r) => r.deliveryId)}::bigint[], ${records.map((r) => r.from)}::int[], ${records.map((r) => r.to)}::int[],
-          ${records.map((r) => r.attempts)}::int[], ${records.map((r) => r.dueAt)}::bigint[],
+          ${records.map((r) => r.attempts)}::int[], ${records.map((r) => r.tried)}::int[], ${records.map((r) => r.dueAt)}::bigint[],
           ${records.map((r) => r.reason)}::text[], ${records.map((r) => r.event)}::int[], ${records.map((r) => r.at)}::bigint[],
           ${records.map((r) => r.code)}::int[], ${records.map((r) => r.publicId)}::int[], ${records.map((r) => r.latencyMs)}::int[],
           ${records.map((r) => r.enhanced)}::text[], ${records.map((r) => r.stage)}::text[], ${records.map((r) => r.reply)}::text[],
           ${records.map((r) => r.mx)}::text[], ${records.map((r) => r.remoteIp)}::text[], ${records.map((r) => r.tls)}::text[],
           ${records.map((r) => r.transcript)}::text[]
-        ) as t (id, part, epoch, delivery_id, was, status, attempts, due_at, reason, event, at, code, public_id, latency_ms,
+        ) as t (id, part, epoch, delivery_id, was, status, attempts, tried, due_at, reason, event, at, code, public_id, latency_ms,
                 enhanced, stage, reply, mx, remote_ip, tls, transcript)
       ), fence as materialized (
-        select p.id from part p
+        select p.id, p.epoch from part p
         where p.owner = ${owner} and p.id in (select part from input)
           and exists (select 1 from input i where i.part = p.id and i.epoch = p.epoch)
         order by p.id for update
       ), changed as (
         update ${sql(`message_${volume}`)} m
         set status = i.status, attempts = i.attempts, due_at = to_timestamp(nullif(i.due_at, 0) / 1000.0), reason = nullif(i.reason, '')
-        from input i join fence f on f.id = i.part
-        where m.id = i.id and m.status = i.was
+        from input i join fence f on f.id = i.part and f.epoch = i.epoch
+        where m.id = i.id and m.status = i.was and m.attempts = i.tried
         returning m.id, i.part, i.delivery_id, i.was, i.status, i.at
       ), counted as (
         update part p set
@@ -96,6 +98,7 @@ export async function recordOutcomes(
         on conflict (delivery_id, bucket, owner) do update
           set settled = g.settled + excluded.settled, deferred = g.deferred + excluded.deferred
       )
-      select id from fence`;
-  return new Set(rows.map((row) => row.id));
+      select id, epoch from fence`;
+  const held = new Map(rows.map((row) => [row.id, row.epoch]));
+  return new Set(records.filter((r) => held.get(r.partId) === r.epoch).map((r) => r.partId));
 }

@@ -7,7 +7,7 @@ import type { Outcome } from "../model/outcome.ts";
 import { settle } from "../model/settle.ts";
 import { type Held, mayGo, placeOf } from "./held.ts";
 import type { Journal } from "./journal.ts";
-import type { Lane } from "./lane.ts";
+import type { Lane } from "./lane-contract.ts";
 import type { Recorder } from "./recorder.ts";
 
 /** After a hold on our own side (journal, lease) a message waits this long, so that a full disk does not spin. */
@@ -16,7 +16,7 @@ const HOLD_MS = 2000;
 export interface Attempts {
   finish(held: Held, outcome: Outcome, lane: Lane | null, deliveredBefore: number, final: boolean): void;
   /** SessionEvents.permit by message id. */
-  permit(messageId: number): boolean | Promise<boolean>;
+  permit(messageId: number): Promise<boolean>;
   /** A message is on its way to a session: permit() will ask for it. */
   expect(held: Held): void;
 }
@@ -36,10 +36,12 @@ export function openAttempts(deps: AttemptDeps): Attempts {
 
   return {
     expect: (held) => void expected.set(held.id, held),
-    permit(id) {
+    async permit(id) {
       const held = expected.get(id);
       if (held === undefined || !mayGo(held) || !deps.leaseHolds()) return false;
-      return journal.intend(placeOf(held));
+      if (!(await journal.intend(placeOf(held)))) return false;
+      // Asked again: the process may have been suspended between the two, and then the dot is another's to write.
+      return mayGo(held) && deps.leaseHolds();
     },
     finish(held, outcome, lane, deliveredBefore, final) {
       expected.delete(held.id);
@@ -57,9 +59,10 @@ export function openAttempts(deps: AttemptDeps): Attempts {
         clock.now(),
         deps.random(),
       );
-      if (settlement.next === "record") recorder.settle(held, outcome, settlement);
-      else if (settlement.next === "hold" || lane === null || !mayGo(held))
-        recorder.giveBack(held, clock.now() + HOLD_MS);
+      if (settlement.next === "record") return recorder.settle(held, outcome, settlement);
+      // A chunk's intent is written before its MAIL: what was refused or cut before it left is not in doubt.
+      journal.retract(held.id);
+      if (settlement.next === "hold" || lane === null || !mayGo(held)) recorder.giveBack(held, clock.now() + HOLD_MS);
       else {
         held.moves++;
         lane.enqueue(held);

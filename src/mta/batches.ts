@@ -3,19 +3,21 @@
  * in batches of 32 on two threads). What is asked for in one turn of the event loop, or while all threads are busy, goes together, by
  * content. Transactional messages go first, and a batch is kept near 8 ms of work so that they never wait long behind one.
  */
-import type { DkimKeyText, Rendered, SharedContent } from "../render/contract.ts";
+import type { RenderResult, SharedContent } from "../render/contract.ts";
 import type { RenderKeys, RenderPool } from "../render/pool.ts";
 import type { Held } from "./held.ts";
 
 const TARGET_MS = 8;
+/** One batch is one piece of memory. */
+const BATCH_BYTES = 8 * 1024 * 1024;
 
 export interface Batches {
-  render(held: Held): Promise<Rendered>;
+  render(held: Held): Promise<RenderResult>;
 }
 
 interface Wanted {
   readonly held: Held;
-  readonly resolve: (rendered: Rendered) => void;
+  readonly resolve: (rendered: RenderResult) => void;
 }
 
 interface Heap {
@@ -39,7 +41,8 @@ export function openBatches(pool: RenderPool, most: number, keys: () => RenderKe
       const next = heaps.entries().next().value;
       if (next === undefined) return;
       const [hash, heap] = next;
-      const size = Math.max(1, Math.min(most, Math.round(TARGET_MS / msPerMessage)));
+      const fit = Math.floor(BATCH_BYTES / heap.content.json.byteLength);
+      const size = Math.max(1, Math.min(most, fit, Math.round(TARGET_MS / msPerMessage)));
       const items = heap.items.splice(0, size);
       heaps.delete(hash);
       // Back of the queue: contents take turns.
@@ -52,17 +55,16 @@ export function openBatches(pool: RenderPool, most: number, keys: () => RenderKe
     running++;
     const began = performance.now();
     const jobs = items.map(({ held }) => ({ id: held.id, address: held.address, variables: held.variables }));
-    let rendered: readonly Rendered[];
+    let rendered: readonly RenderResult[];
     try {
       rendered = await pool.render(content, keys(), jobs);
     } catch (error) {
-      rendered = jobs.map((job) => ({ id: job.id, error: error instanceof Error ? error.message : String(error) }));
+      const unavailable = error instanceof Error ? error.message : String(error);
+      rendered = jobs.map(({ id }) => ({ id, unavailable }));
     }
     running--;
     msPerMessage = msPerMessage * 0.9 + ((performance.now() - began) / items.length) * 0.1;
-    items.forEach(({ held, resolve }, i) =>
-      resolve(rendered[i] ?? { id: held.id, error: "the render thread gave no answer" }),
-    );
+    items.forEach(({ held, resolve }, i) => resolve(rendered[i] ?? { id: held.id, unavailable: "no answer" }));
     dispatch();
   }
 
@@ -84,5 +86,3 @@ export function openBatches(pool: RenderPool, most: number, keys: () => RenderKe
     },
   };
 }
-
-export type { DkimKeyText };

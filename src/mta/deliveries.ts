@@ -2,26 +2,28 @@
  * The deliveries this mta has messages of, with their content in memory that the render threads share. Contents are kept by hash (a
  * thousand deliveries of one template are one content), the least recently used go when they are more than a bound.
  */
-import type { Log } from "../base/log.ts";
 import * as claims from "../db/claims.ts";
 import type { Sql } from "../db/sql.ts";
 import type { SharedContent } from "../render/contract.ts";
 import type { HeldDelivery } from "./held.ts";
 
 const CONTENT_BYTES = 256 * 1024 * 1024;
-const DELIVERIES_MOST = 10_000;
 
 export interface Deliveries {
-  /** With the states the database says they have now. */
+  /** With everything the database says of them now. */
   get(ids: readonly number[]): Promise<Map<number, HeldDelivery>>;
-  /** A delivery changed its state; false when this mta does not know it. */
+  /** A part of it is in memory, or is no more: with the last one the delivery is forgotten. */
+  hold(delivery: HeldDelivery): void;
+  release(delivery: HeldDelivery): void;
+  /** A delivery changed its state; false when this mta holds nothing of it. */
   change(id: number, state: string): boolean;
   /** Reads the states again: notifications may have been missed. Returns those that are not being sent any more. */
-  refresh(ids: readonly number[]): Promise<number[]>;
+  refresh(): Promise<number[]>;
 }
 
-export function openDeliveries(sql: Sql, log: Log): Deliveries {
-  const known = new Map<number, HeldDelivery>();
+export function openDeliveries(sql: Sql): Deliveries {
+  /** Those with parts in memory, and how many. */
+  const held = new Map<number, { readonly delivery: HeldDelivery; parts: number }>();
   const contents = new Map<string, SharedContent>();
   let bytes = 0;
 
@@ -38,10 +40,10 @@ export function openDeliveries(sql: Sql, log: Log): Deliveries {
     const shared: SharedContent = { hash, json };
     contents.set(hash, shared);
     bytes += text.length;
-    for (const [old, { json: held }] of contents) {
+    for (const [old, { json: kept }] of contents) {
       if (bytes <= CONTENT_BYTES || old === hash) break;
       contents.delete(old);
-      bytes -= held.byteLength;
+      bytes -= kept.byteLength;
     }
     return shared;
   }
@@ -49,32 +51,34 @@ export function openDeliveries(sql: Sql, log: Log): Deliveries {
   return {
     async get(ids) {
       const found = new Map<number, HeldDelivery>();
-      // Read each time: a notification that was missed must not leave a delivery paused here that is being sent.
+      // Read each time: a notification that was missed must not leave a delivery paused here that is being sent, nor an old deadline.
       for (const row of await claims.deliveriesById(sql, [...new Set(ids)])) {
-        let delivery = known.get(row.id);
-        if (delivery === undefined) {
-          delivery = { ...row, content: await content(row.contentHash) };
-          if (known.size >= DELIVERIES_MOST) known.delete(known.keys().next().value ?? 0);
-          known.set(row.id, delivery);
-        }
-        delivery.state = row.state;
-        found.set(row.id, delivery);
+        const known = held.get(row.id)?.delivery;
+        if (known !== undefined) found.set(row.id, Object.assign(known, row));
+        else found.set(row.id, { ...row, content: await content(row.contentHash) });
       }
       return found;
     },
+    hold(delivery) {
+      const entry = held.get(delivery.id);
+      if (entry === undefined) held.set(delivery.id, { delivery, parts: 1 });
+      else entry.parts++;
+    },
+    release(delivery) {
+      const entry = held.get(delivery.id);
+      if (entry !== undefined && --entry.parts === 0) held.delete(delivery.id);
+    },
     change(id, state) {
-      const delivery = known.get(id);
-      if (delivery === undefined) return false;
-      delivery.state = state;
-      if (state === "finished" || state === "stopped") known.delete(id);
-      log.debug({ delivery: id, state }, "delivery changed");
+      const entry = held.get(id);
+      if (entry === undefined) return false;
+      entry.delivery.state = state;
       return true;
     },
-    async refresh(ids) {
+    async refresh() {
       const halted: number[] = [];
-      for (const row of await claims.deliveriesById(sql, ids)) {
-        const delivery = known.get(row.id);
-        if (delivery !== undefined) delivery.state = row.state;
+      for (const row of await claims.deliveriesById(sql, [...held.keys()])) {
+        const entry = held.get(row.id);
+        if (entry !== undefined) Object.assign(entry.delivery, row);
         if (row.state !== "sending") halted.push(row.id);
       }
       return halted;

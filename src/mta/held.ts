@@ -2,11 +2,10 @@
 import type { ActiveDelivery, ClaimedPart } from "../db/claims.ts";
 import type { SharedContent } from "../render/contract.ts";
 
-/** Mutable: a pause or a stop is seen by everything that holds it. */
-export interface HeldDelivery extends Omit<ActiveDelivery, "state"> {
-  state: string;
+/** Mutable: what the database or a notification says of it is seen by everything that holds it. */
+export type HeldDelivery = { -readonly [K in keyof ActiveDelivery]: ActiveDelivery[K] } & {
   readonly content: SharedContent;
-}
+};
 
 export interface HeldPart {
   readonly claim: ClaimedPart;
@@ -34,7 +33,7 @@ export interface Held {
   moves: number;
 }
 
-/** Whether a message may still be sent: its delivery runs and its part is ours. */
+/** Whether a message may still be sent: its delivery runs and its part is ours (its deadline is another matter). */
 export function mayGo(held: Held): boolean {
   return !held.part.lost && held.part.delivery.state === "sending";
 }

@@ -2,38 +2,42 @@
  * Intake: keeps the window filled with parts, fairly. It runs when something says there may be work (a NOTIFY, room in the window, a due
  * time, a slow tick for what was missed) and sleeps otherwise; it never asks an idle database in a loop.
  *
- * Shares: the window is divided among the deliveries that have due parts by class weight × own weight; a delivery that has less than its
- * share in memory may claim. One without due parts takes no share until it is heard of again. Transactional parts do not
- * count against the window: they are claimed whenever there are any, up to a quarter of it on top.
+ * Shares (shares.ts): the window is divided among the deliveries that have due parts. Transactional parts have a window of their own,
+ * a quarter as large, and are claimed before anything else.
  */
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { MtaSettings } from "../config/settings.ts";
 import * as claims from "../db/claims.ts";
-import { nextDue, takeOverParts } from "../db/leases.ts";
+import { nextDue, releaseParts, takeOverParts } from "../db/leases.ts";
 import { finishDeliveries, startScheduled } from "../db/lifecycle.ts";
 import type { Sql } from "../db/sql.ts";
 import { PRIORITIES } from "../model/delivery.ts";
+import { outcome, type Outcome } from "../model/outcome.ts";
 import type { Deliveries } from "./deliveries.ts";
 import type { Held, HeldPart } from "./held.ts";
 import type { Recorder } from "./recorder.ts";
+import { openShares } from "./shares.ts";
 
 const TICK_MS = 5000;
+/** Closing what nobody noticed to be done: everything is looked through, so rarely. */
+const SWEEP_MS = 60_000;
 const ACTIVE_MS = 200;
-const ACTIVE_MOST = 500;
+/** Deliveries of each class that share the window at once. */
+const ACTIVE_MOST = 200;
 const URGENT_PARTS = 64;
-const TAKE_OVER_PARTS = 50;
-
-type Wanted = claims.ClaimRequest["wanted"][number];
+const TAKE_OVER_PARTS = 200;
 
 export interface Intake {
   /** Something may have become due: `deliveryId` of the news, 0 for all. */
   news(deliveryId: number): void;
   /** Messages or parts left memory. */
-  freed(messages: number, parts: readonly HeldPart[]): void;
+  freed(messages: readonly HeldPart[], released: readonly HeldPart[]): void;
   /** Drops what this process holds of a part that is not its own any more. */
   lost(part: HeldPart): void;
   readonly parts: ReadonlyMap<number, HeldPart>;
+  /** Ours in the database, and not in `parts` yet or any more. */
+  busy(partId: number): boolean;
   /** Messages in memory. */
   readonly held: number;
   stop(): Promise<void>;
@@ -49,18 +53,24 @@ export interface IntakeDeps {
   readonly recorder: Recorder;
   /** False: nothing may be claimed now (journal, lease, draining). */
   ready(): boolean;
-  saturatedDomains(): string[];
+  /** Domains that take no more from this affinity. */
+  saturatedDomains(affinity: string): string[];
   place(messages: readonly Held[]): void;
+  finish(held: Held, outcome: Outcome): void;
 }
 
 export function openIntake(deps: IntakeDeps): Intake {
   const { sql, owner, clock, log, settings, deliveries, recorder } = deps;
+  const { leaseMs, partSize, window } = settings;
   const parts = new Map<number, HeldPart>();
+  /** Claimed, and being loaded. */
+  const loading = new Set<number>();
   /** Deliveries that had nothing due when last asked, until when (epoch ms) and with which domains left out. */
   const empty = new Map<number, { until: number; under: string }>();
-  const shares = settings.fairness;
-  const weights = PRIORITIES.map((name) => shares[name]);
-  let held = 0;
+  const shares = openShares(PRIORITIES.map((name) => settings.fairness[name]));
+  const urgentWindow = Math.max(1, Math.floor(window / 4));
+  let heldBulk = 0;
+  let heldUrgent = 0;
   let active: claims.ActiveDelivery[] = [];
   let activeAt = 0;
   let activeStale = true;
@@ -71,6 +81,7 @@ export function openIntake(deps: IntakeDeps): Intake {
   let running: Promise<void> | null = null;
   let stopped = false;
   let tickAt = 0;
+  let sweepAt = 0;
   let failing = false;
   let timer: Timer | null = null;
 
@@ -95,10 +106,10 @@ export function openIntake(deps: IntakeDeps): Intake {
       again = false;
       if (!deps.ready()) return;
       try {
-        await tick();
-        await close();
         await claimUrgent();
+        await close();
         await claimBulk();
+        await tick();
         if (failing) log.info({}, "the database answers again");
         failing = false;
       } catch (error) {
@@ -109,17 +120,25 @@ export function openIntake(deps: IntakeDeps): Intake {
     }
   }
 
-  /** The slow things: scheduled starts, finished deliveries, leases that ran out. */
+  /** The slow things: scheduled starts, leases that ran out, what was missed. */
   async function tick(): Promise<void> {
-    const now = clock.now();
+    const now = clock.monotonic();
     if (now < tickAt) return;
     tickAt = now + TICK_MS;
     urgent = true;
     activeStale = true;
-    await startScheduled(sql);
-    await finishDeliveries(sql, "all");
-    await accept(await takeOverParts(sql, owner, settings.leaseMs, TAKE_OVER_PARTS));
-    for (const [id, { until }] of empty) if (until < now) empty.delete(id);
+    again = true;
+    if ((await startScheduled(sql)).length > 0) empty.clear();
+    if (now >= sweepAt) {
+      sweepAt = now + SWEEP_MS;
+      await finishDeliveries(sql, "all");
+    }
+    for (let full = true; full && deps.ready();) {
+      const taken = await takeOverParts(sql, owner, leaseMs, TAKE_OVER_PARTS);
+      await accept(taken);
+      full = taken.length === TAKE_OVER_PARTS && heldBulk < window;
+    }
+    for (const [id, { until }] of empty) if (until < clock.now()) empty.delete(id);
   }
 
   async function close(): Promise<void> {
@@ -130,33 +149,46 @@ export function openIntake(deps: IntakeDeps): Intake {
   }
 
   async function claimUrgent(): Promise<void> {
-    while (urgent && held < settings.window * 1.25) {
+    while (urgent && heldUrgent < urgentWindow) {
       urgent = false;
-      const claimed = await claims.claimUrgentParts(sql, owner, settings.leaseMs, URGENT_PARTS);
-      if (claimed.length === URGENT_PARTS) urgent = true;
+      const saturated = settings.affinities.flatMap(({ name }) => deps.saturatedDomains(name));
+      const limit = Math.min(URGENT_PARTS, urgentWindow - heldUrgent);
+      const claimed = await claims.claimUrgentParts(sql, { owner, leaseMs, saturated }, limit);
+      if (claimed.length === limit) urgent = true;
       await accept(claimed);
     }
   }
 
   async function claimBulk(): Promise<void> {
-    if (held > settings.window - settings.partSize) return;
-    const now = clock.now();
+    if (heldBulk > Math.max(0, window - partSize)) return;
+    const now = clock.monotonic();
     // Every transactional message is news: the list is not read again for each of them.
     if (activeStale && now >= activeAt + ACTIVE_MS) {
       activeAt = now;
       activeStale = false;
       active = await claims.activeDeliveries(sql, ACTIVE_MOST);
     } else if (activeStale) wakeIn(activeAt + ACTIVE_MS - now);
-    const saturated = deps.saturatedDomains().toSorted();
+    for (const { name } of settings.affinities) await claimFor(name);
+  }
+
+  async function claimFor(affinity: string): Promise<void> {
+    const now = clock.now();
+    const saturated = deps.saturatedDomains(affinity).toSorted();
     const under = saturated.join(" ");
     const able = active.filter((d) => {
+      if (d.affinity !== affinity) return false;
       const nothing = empty.get(d.id);
       return nothing === undefined || nothing.until <= now || nothing.under !== under;
     });
-    if (able.length === 0) return;
-    const wanted = wantedParts(able, now);
-    if (wanted.length === 0) return;
-    const claimed = await claims.claimParts(sql, { owner, leaseMs: settings.leaseMs, wanted, saturated });
+    const holding = new Map<number, number>();
+    for (const part of parts.values()) holding.set(part.delivery.id, (holding.get(part.delivery.id) ?? 0) + part.open);
+    const granted = shares.out(able, { window, room: window - heldBulk, partSize, holding });
+    if (granted.length === 0) return;
+    const wanted = granted.map((w) => ({
+      ...w,
+      late: (able.find((d) => d.id === w.deliveryId)?.deadline ?? 0) <= now,
+    }));
+    const claimed = await claims.claimParts(sql, { owner, leaseMs, wanted, saturated });
     const got = Map.groupBy(claimed, (p) => p.deliveryId);
     await accept(claimed);
     const dry = wanted.filter((w) => (got.get(w.deliveryId)?.length ?? 0) < w.parts).map((w) => w.deliveryId);
@@ -178,63 +210,68 @@ export function openIntake(deps: IntakeDeps): Intake {
     }
   }
 
-  function wantedParts(able: readonly claims.ActiveDelivery[], now: number): Wanted[] {
-    const holding = new Map<number, number>();
-    for (const part of parts.values()) holding.set(part.delivery.id, (holding.get(part.delivery.id) ?? 0) + part.open);
-    const members = Map.groupBy(able, (d) => d.priority);
-    let total = 0;
-    for (const priority of members.keys()) total += weights[priority] ?? 1;
-    let room = settings.window - held;
-    const wanted: Wanted[] = [];
-    for (const d of able) {
-      const group = members.get(d.priority) ?? [];
-      const ofClass = group.reduce((sum, m) => sum + m.weight, 0);
-      const share = (settings.window * ((weights[d.priority] ?? 1) / total) * d.weight) / ofClass;
-      const lacks = Math.min(share - (holding.get(d.id) ?? 0), room);
-      const count = Math.ceil(lacks / settings.partSize);
-      if (count <= 0) continue;
-      wanted.push({ deliveryId: d.id, parts: count, late: d.deadline <= now });
-      room -= count * settings.partSize;
-      if (room <= 0) break;
-    }
-    return wanted;
-  }
-
   async function accept(claimed: readonly claims.ClaimedPart[]): Promise<void> {
     if (claimed.length === 0) return;
-    const [known, messages] = await Promise.all([
-      deliveries.get(claimed.map((p) => p.deliveryId)),
-      claims.loadMessages(sql, claimed),
-    ]);
-    const byPart = Map.groupBy(messages, (m) => m.partId);
-    const placed: Held[] = [];
-    for (const claim of claimed) {
-      const delivery = known.get(claim.deliveryId);
-      if (delivery === undefined) {
-        log.error({ delivery: claim.deliveryId }, "a part names a delivery that cannot be read");
-        continue;
-      }
-      const rows = byPart.get(claim.id) ?? [];
-      const part: HeldPart = { claim, delivery, open: rows.length, notBefore: Infinity, dueAt: Infinity, lost: false };
-      parts.set(claim.id, part);
-      held += rows.length;
-      if (rows.length === 0) recorder.empty(part);
-      for (const row of rows) {
-        const message: Held = {
-          id: row.id,
-          part,
-          address: row.address,
-          domain: row.address.slice(row.address.lastIndexOf("@") + 1),
-          variables: row.variables,
-          status: row.status,
-          attempts: row.attempts,
-          moves: 0,
+    for (const { id } of claimed) loading.add(id);
+    try {
+      const [known, messages] = await Promise.all([
+        deliveries.get(claimed.map((p) => p.deliveryId)),
+        claims.loadMessages(sql, claimed),
+      ]);
+      const byPart = Map.groupBy(messages, (m) => m.partId);
+      const placed: Held[] = [];
+      for (const claim of claimed) {
+        const delivery = known.get(claim.deliveryId);
+        if (delivery === undefined)
+          throw new Error(`part ${claim.id} names delivery ${claim.deliveryId}, which is not there`);
+        const rows = byPart.get(claim.id) ?? [];
+        const part: HeldPart = {
+          claim,
+          delivery,
+          open: rows.length,
+          notBefore: Infinity,
+          dueAt: Infinity,
+          lost: false,
         };
-        if (row.suppressed !== "") recorder.exclude(message, `suppressed: ${row.suppressed}`);
-        else placed.push(message);
+        parts.set(claim.id, part);
+        deliveries.hold(delivery);
+        count(part, rows.length);
+        if (rows.length === 0) recorder.empty(part);
+        for (const row of rows) admit(part, row, placed);
       }
+      deps.place(placed);
+    } catch (error) {
+      // What was claimed and cannot be loaded goes back; if that fails too, the next renewals find it.
+      const back = claimed.filter(({ id }) => !parts.has(id)).map(({ id, epoch }) => ({ id, epoch, notBefore: 0 }));
+      await releaseParts(sql, owner, back).catch((err: unknown) =>
+        log.debug({ err }, "claims stay until a renewal finds them"),
+      );
+      throw error;
+    } finally {
+      for (const { id } of claimed) loading.delete(id);
     }
-    deps.place(placed);
+  }
+
+  function admit(part: HeldPart, row: claims.LoadedMessage, placed: Held[]): void {
+    const message: Held = {
+      id: row.id,
+      part,
+      address: row.address,
+      domain: row.address.slice(row.address.lastIndexOf("@") + 1),
+      variables: row.variables,
+      status: row.status,
+      attempts: row.attempts,
+      moves: 0,
+    };
+    if (row.suppressed !== "") recorder.exclude(message, `suppressed: ${row.suppressed}`);
+    else if (part.delivery.deadline <= clock.now())
+      deps.finish(message, outcome("expired", "local", { text: "the deadline passed before it could be sent" }));
+    else placed.push(message);
+  }
+
+  function count(part: HeldPart, change: number): void {
+    if (part.delivery.priority === 0) heldUrgent += change;
+    else heldBulk += change;
   }
 
   function news(deliveryId: number): void {
@@ -248,22 +285,25 @@ export function openIntake(deps: IntakeDeps): Intake {
   return {
     news,
     freed(messages, released) {
-      held -= messages;
+      for (const part of messages) count(part, -1);
       const now = clock.now();
       for (const part of released) {
         if (parts.get(part.claim.id) === part) parts.delete(part.claim.id);
+        deliveries.release(part.delivery);
         const { id } = part.delivery;
         if (part.dueAt === Infinity) closing.add(id);
         else if (part.dueAt - now < TICK_MS) clock.after(Math.max(1, part.dueAt - now + 1), () => news(id));
       }
-      if (messages > 0 || released.length > 0) wake();
+      if (heldUrgent < urgentWindow) urgent = urgent || messages.some((part) => part.delivery.priority === 0);
+      if (messages.length > 0 || released.length > 0) wake();
     },
     lost(part) {
       part.lost = true;
     },
     parts,
+    busy: (partId) => loading.has(partId) || parts.has(partId),
     get held() {
-      return held;
+      return heldBulk + heldUrgent;
     },
     async stop() {
       stopped = true;

@@ -31,39 +31,60 @@ export function segmentNames(folder: string): string[] {
     .sort();
 }
 
+/**
+ * What the segments say. Complete only when there is at least one, each begins with a head of this boot (of any boot when every intent was
+ * synced), and no line is damaged; a lost disk, a segment of length 0 or of NULs, as a power cut leaves them, is none.
+ */
 export function readRest(folder: string, names: readonly string[], options: RestOptions): JournalRest {
-  const intents = new Map<number, Place>();
-  const settled = new Map<number, OutcomeRecord>();
-  let complete = true;
+  const facts: Facts = { intents: new Map(), settled: new Map() };
+  let complete = names.length > 0;
   for (const name of names) {
-    const lines = readFileSync(join(folder, name), "utf8").split("\n");
+    const [head = "", ...lines] = readFileSync(join(folder, name), "utf8").split("\n");
+    if (!isHead(head, options)) complete = false;
     // The last piece has no line end: a write that was cut, whose fact did not happen (the dot waits for the whole line).
     lines.pop();
     for (const line of lines) {
-      if (line.startsWith("I ")) {
-        const [id = 0, partId = 0, epoch = 0, deliveryId = 0, status = 0, attempts = 0] = line
-          .slice(2)
-          .split(" ")
-          .map(Number);
-        if (!Number.isSafeInteger(id) || id <= 0) continue;
-        intents.set(id, { id, partId, epoch, deliveryId, status, attempts });
-        settled.delete(id);
-      } else if (line.startsWith("S ")) {
-        const record = parseRecord(line.slice(2));
-        if (record === null) options.log.warn({ segment: name }, "a damaged line in the journal is passed over");
-        else settled.set(record.id, record);
-      } else if (line.startsWith("{")) {
-        const head = JSON.parse(line) as { boot?: string };
-        if (!options.sync && (options.boot === "" || head.boot !== options.boot)) complete = false;
-      }
+      if (take(line, facts)) continue;
+      options.log.warn({ segment: name }, "a damaged line in the journal is passed over");
+      complete = false;
     }
   }
+  const { intents, settled } = facts;
   return { settled: [...settled.values()], inDoubt: [...intents.values()].filter((i) => !settled.has(i.id)), complete };
 }
 
-function parseRecord(text: string): OutcomeRecord | null {
+interface Facts {
+  readonly intents: Map<number, Place>;
+  readonly settled: Map<number, OutcomeRecord>;
+}
+
+/** False: the line makes no sense. */
+function take(line: string, { intents, settled }: Facts): boolean {
+  if (line === "") return true;
+  const rest = line.slice(2);
+  if (line.startsWith("I ")) {
+    const numbers = rest.split(" ").map(Number);
+    const [id = 0, partId = 0, epoch = 0, deliveryId = 0, status = 0, attempts = 0] = numbers;
+    if (numbers.length !== 6 || !numbers.every(Number.isSafeInteger) || id <= 0) return false;
+    intents.set(id, { id, partId, epoch, deliveryId, status, attempts });
+    settled.delete(id);
+    return true;
+  }
+  if (line.startsWith("R ")) return intents.delete(Number(rest)) || true;
+  const record = line.startsWith("S ") ? parsed<OutcomeRecord>(rest) : null;
+  if (record === null) return false;
+  settled.set(record.id, record);
+  return true;
+}
+
+function isHead(line: string, { boot, sync }: RestOptions): boolean {
+  const head = parsed<{ journal?: number; boot?: string }>(line);
+  return head?.journal === 1 && (sync || (boot !== "" && head.boot === boot));
+}
+
+function parsed<T>(text: string): T | null {
   try {
-    return JSON.parse(text) as OutcomeRecord;
+    return JSON.parse(text) as T;
   } catch {
     return null;
   }

@@ -10,6 +10,7 @@
  *     {"journal":1,"owner":…,"boot":…}          head
  *     I <message id> <part id> <epoch> <delivery id> <status> <attempts>
  *     S <json of the outcome record>
+ *     R <message id>                           the intent is taken back
  */
 import {
   closeSync,
@@ -38,6 +39,8 @@ export interface Journal {
   settled(record: OutcomeRecord): void;
   /** Writes what waits, now. False while the disk refuses. */
   flush(): boolean;
+  /** What was intended did not happen: nothing of it left, or it is tried again under an intent of its own. */
+  retract(id: number): void;
   /** The ledger has these: their lines are no longer needed. */
   recorded(ids: Iterable<number>): void;
   /** Messages of which the journal still holds an intent. */
@@ -102,7 +105,7 @@ export function openJournal(options: JournalOptions): { journal: Journal; rest: 
     const next = openSync(path, "ax", 0o600);
     try {
       write(next, `${JSON.stringify({ journal: 1, owner: options.owner, boot: options.boot })}\n`);
-      if (options.sync) fsyncSync(next);
+      if (options.sync) syncFile(next, folder);
     } catch (error) {
       closeSync(next);
       unlinkSync(path);
@@ -113,7 +116,7 @@ export function openJournal(options: JournalOptions): { journal: Journal; rest: 
     fd = next;
     bytes = 0;
     current = { path, open: 0 };
-    if (before.path !== "" && before.open === 0) unlinkSync(before.path);
+    if (before.path !== "" && before.open === 0) drop(before.path);
   }
 
   function append(line: string, sync: boolean): boolean {
@@ -154,6 +157,15 @@ export function openJournal(options: JournalOptions): { journal: Journal; rest: 
     return ok;
   }
 
+  /** Nothing of this message is needed any more; with the last one its segment goes. */
+  function leave(id: number): void {
+    const segment = home.get(id);
+    if (segment === undefined) return;
+    home.delete(id);
+    segment.open--;
+    if (segment.open === 0 && segment !== current) drop(segment.path);
+  }
+
   function plan(): void {
     if (planned) return;
     planned = true;
@@ -173,15 +185,15 @@ export function openJournal(options: JournalOptions): { journal: Journal; rest: 
       notes += `S ${JSON.stringify(record)}\n`;
       plan();
     },
+    retract(id) {
+      if (!home.has(id)) return;
+      notes += `R ${id}\n`;
+      plan();
+      leave(id);
+    },
     flush,
     recorded(ids) {
-      for (const id of ids) {
-        const segment = home.get(id);
-        if (segment === undefined) continue;
-        home.delete(id);
-        segment.open--;
-        if (segment.open === 0 && segment !== current) unlinkSync(segment.path);
-      }
+      for (const id of ids) leave(id);
     },
     get open() {
       return home.size;
@@ -195,18 +207,36 @@ export function openJournal(options: JournalOptions): { journal: Journal; rest: 
       flush();
       closed = true;
       if (fd >= 0) closeSync(fd);
-      if (home.size === 0 && current.path !== "") unlinkSync(current.path);
       unlock();
     },
   };
+  function drop(path: string): void {
+    try {
+      unlinkSync(path);
+    } catch (error) {
+      // A segment too many is read again at the next start and says nothing new.
+      log.warn({ path, err: error }, "a segment of the journal cannot be removed");
+    }
+  }
+
+  // The head of this process, before anything is claimed: an empty folder is no journal, it is one that was lost.
+  append("\n", false);
   /** Removes the segments of the last process: call when the ledger has all that `rest` says. */
   const forget = (): void => {
-    for (const name of old) unlinkSync(join(folder, name));
+    for (const name of old) drop(join(folder, name));
   };
   return { journal, rest, forget };
 }
 
 /** One process a journal: two would each think the other's messages were never sent. The lock names a process and when it began. */
+/** The file and its name in the folder: a file without a name is not there after a power cut. */
+function syncFile(fd: number, folder: string): void {
+  fsyncSync(fd);
+  const parent = openSync(folder, "r");
+  fsyncSync(parent);
+  closeSync(parent);
+}
+
 function lock(folder: string): () => void {
   const path = join(folder, "lock");
   for (;;) {

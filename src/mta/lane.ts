@@ -9,11 +9,12 @@
  * rests, 4 s doubling to 5 min (spec modules.md §4.4 initialDelaySec). When some are open and another is refused, the lane
  * has found the site's own limit: it goes on with what it has and tries one more after half a minute.
  */
-import type { Clock, Timer } from "../base/clock.ts";
+import type { Timer } from "../base/clock.ts";
 import { type Outcome, outcome } from "../model/outcome.ts";
-import type { ConnectionGrant, LaneKey, Traffic } from "../model/traffic.ts";
-import type { Rendered } from "../render/contract.ts";
+import type { ConnectionGrant, LaneKey } from "../model/traffic.ts";
+import type { Rendered, RenderResult } from "../render/contract.ts";
 import { type Held, mayGo } from "./held.ts";
+import type { Lane, LaneDeps } from "./lane-contract.ts";
 import type { Session } from "./session-contract.ts";
 import { openPace } from "./pace.ts";
 import { openTurns } from "./turns.ts";
@@ -26,50 +27,14 @@ const PARK_MS = 10_000;
 /** A lane over its capacity whose last message would wait longer than this takes no more: one slow site must not fill the window. */
 const FULL_WAIT_MS = 10_000;
 const FULL_MOST_MS = 60_000;
+/** When the threads could not render, for a reason of their own. */
+const RENDER_AGAIN_MS = 2_000;
+const LATE = outcome("expired", "local", { text: "the deadline passed while it waited" });
+
+/** About what a rendered message takes: its content with attachments in base64 is most of it. */
+const sizeOf = (held: Held): number => held.part.delivery.content.json.byteLength + 4096;
 /** Messages asked of the quota at once: a quota server may be far away. */
 const GRANT = 50;
-
-export interface LaneDeps {
-  readonly clock: Clock;
-  readonly traffic: Traffic;
-  readonly weights: readonly number[];
-  readonly idleMs: number;
-  /** Messages this lane takes before it is saturated. */
-  readonly capacity: number;
-  /** A session to any exchanger of the site, or what the last of them said. Never rejects. */
-  connect(key: LaneKey, events: { change(): void }, signal: AbortSignal): Promise<Session | Outcome>;
-  render(held: Held): Promise<Rendered>;
-  /** What an attempt came to. */
-  finish(held: Held, outcome: Outcome, lane: Lane, deliveredBefore: number, final: boolean): void;
-  giveBack(held: Held, notBefore: number): void;
-  /** The lane was saturated and takes messages again. */
-  relieved(): void;
-  /** The message is about to be submitted to a session. */
-  expect(held: Held): void;
-  /** A place among all sessions of the process; false: none is free now, `change` is called when one is. */
-  takePlace(lane: Lane): boolean;
-  freePlace(): void;
-}
-
-export interface Lane {
-  readonly key: LaneKey;
-  /** Waiting, rendering, ready or in flight. */
-  readonly held: number;
-  readonly sessions: number;
-  readonly idle: boolean;
-  /** Takes no more: quota spent, resting or full. */
-  readonly saturated: boolean;
-  enqueue(held: Held): void;
-  /** Gives back what matches and is not in flight. */
-  giveBack(match: (held: Held) => boolean, notBefore: number): void;
-  /** Gives back what is past its deadline through finish(). */
-  expire(now: number): void;
-  pump(): void;
-  /** Closes idle sessions now: another lane needs their places. */
-  closeIdle(): void;
-  /** Takes nothing new; resolves when all sessions are closed, those in flight after `signal` are cut. */
-  close(signal: AbortSignal): Promise<void>;
-}
 
 interface Line {
   readonly session: Session;
@@ -107,7 +72,7 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
 
   function pump(): void {
     if (stop.signal.aborted) return;
-    const now = clock.now();
+    const now = clock.monotonic();
     submitReady();
     if (restUntil > now) {
       wasSaturated = true;
@@ -122,23 +87,26 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
     wasSaturated = saturated;
   }
 
+  /** Whether a message still wants to be sent; one that does not has been dealt with. */
+  function wanted(held: Held): boolean {
+    if (!mayGo(held)) deps.giveBack(held, 0);
+    else if (held.part.delivery.deadline <= clock.now()) deps.finish(held, LATE, lane, 0, true);
+    else return true;
+    return false;
+  }
+
   function submitReady(): void {
     for (const line of lines) {
       while (ready.length > 0 && line.session.room > 0 && line.submitted < line.grant.limits.messagesPerConnection) {
         const next = ready.shift();
         if (next === undefined) return;
-        if (!mayGo(next.held)) {
-          unspend(1);
-          deps.giveBack(next.held, 0);
-          continue;
-        }
-        void carry(line, next);
+        if (wanted(next.held)) void carry(line, next);
+        else unspend(next.held);
       }
     }
   }
 
   async function carry(line: Line, { held, rendered }: Ready): Promise<void> {
-    const before = line.session.settled;
     line.submitted++;
     line.idleSince = 0;
     inFlight++;
@@ -152,7 +120,9 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
     });
     inFlight--;
     pace.moved();
-    deps.finish(held, result, lane, before, false);
+    deps.freeBytes(sizeOf(held));
+    // Asked now, not before: with two messages in flight the first one may have been delivered meanwhile.
+    deps.finish(held, result, lane, line.session.settled, false);
     pump();
   }
 
@@ -160,40 +130,50 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
     // Twice what the sessions take: while one message is on the wire the next one is made.
     let room = 2 * opening;
     for (const line of lines) room += 2 + line.session.room;
-    while (turns.size > 0 && rendering + ready.length < room && spend()) {
+    while (turns.size > 0 && rendering + ready.length < room) {
       const held = turns.shift();
       if (held === undefined) return;
-      if (!mayGo(held)) {
-        unspend(1);
-        deps.giveBack(held, 0);
-        continue;
+      if (!wanted(held)) continue;
+      const urgent = held.part.delivery.priority === 0;
+      if (!deps.takeBytes(lane, urgent, sizeOf(held))) {
+        queue(held);
+        break;
+      }
+      if (!spend()) {
+        deps.freeBytes(sizeOf(held));
+        queue(held);
+        if (blockedSince > 0 && clock.monotonic() - blockedSince >= PARK_MS)
+          lane.giveBack(() => true, clock.now() + PARK_MS);
+        break;
       }
       rendering++;
-      void deps.render(held).then((rendered) => {
-        rendering--;
-        if (!("from" in rendered)) {
-          unspend(1);
-          deps.finish(held, outcome("unrenderable", "local", { text: rendered.error }), lane, 0, true);
-        } else if (stop.signal.aborted) deps.giveBack(held, 0);
-        else if (held.part.delivery.priority === 0) ready.unshift({ held, rendered });
-        else ready.push({ held, rendered });
-        pump();
-      });
+      void deps.render(held).then((rendered) => take(held, rendered));
     }
     if (turns.size === 0 && granted > 0) {
-      unspend(granted);
+      traffic.unused(key, granted);
       granted = 0;
     }
   }
 
+  function take(held: Held, rendered: RenderResult): void {
+    rendering--;
+    if ("from" in rendered && !stop.signal.aborted) {
+      if (held.part.delivery.priority === 0) ready.unshift({ held, rendered });
+      else ready.push({ held, rendered });
+    } else {
+      unspend(held);
+      if (!("error" in rendered) || stop.signal.aborted) deps.giveBack(held, clock.now() + RENDER_AGAIN_MS);
+      else deps.finish(held, outcome("unrenderable", "local", { text: rendered.error }), lane, 0, true);
+    }
+    pump();
+  }
+
   /** One message of the quota. */
   function spend(): boolean {
-    if (granted === 0) granted = traffic.messages(key, Math.min(GRANT, turns.size), unblock);
+    if (granted === 0) granted = traffic.messages(key, Math.min(GRANT, turns.size + 1), unblock);
     if (granted === 0) {
-      if (blockedSince === 0) {
-        blockedSince = clock.now();
-        wakeAt(blockedSince + PARK_MS);
-      } else if (clock.now() - blockedSince >= PARK_MS) lane.giveBack(() => true, clock.now() + PARK_MS);
+      if (blockedSince === 0) blockedSince = clock.monotonic();
+      wakeAt(blockedSince + PARK_MS);
       return false;
     }
     blockedSince = 0;
@@ -201,7 +181,11 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
     return true;
   }
 
-  const unspend = (count: number): void => traffic.unused(key, count);
+  /** Gives back what was taken for a message that is not sent now: its memory and its message of the quota. */
+  function unspend(held: Held): void {
+    deps.freeBytes(sizeOf(held));
+    traffic.unused(key, 1);
+  }
 
   function unblock(): void {
     blockedSince = 0;
@@ -211,13 +195,14 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
   function openMore(now: number): void {
     const limits = traffic.limits(key);
     if (now >= ceilingUntil) {
-      if (ceiling < limits.connections) ceiling = lines.size + 1;
-      ceilingUntil = Number.POSITIVE_INFINITY;
+      ceiling = lines.size + opening + 1;
+      ceilingUntil = ceiling < limits.connections ? now + CEILING_MS : Number.POSITIVE_INFINITY;
+      if (ceiling >= limits.connections) ceiling = Number.POSITIVE_INFINITY;
     }
     const most = Math.min(limits.connections, ceiling);
-    const wanted = Math.min(demand(), Math.ceil(limits.connections * (1 - Math.exp(-0.023 * demand()))), most);
-    while (lines.size + opening < wanted && opening < Math.max(1, lines.size)) {
-      if (!deps.takePlace(lane)) return;
+    const wish = Math.min(demand(), Math.ceil(limits.connections * (1 - Math.exp(-0.023 * demand()))), most);
+    while (lines.size + opening < wish && opening < Math.max(1, lines.size)) {
+      if (!deps.takePlace(lane, turns.urgent > 0)) return;
       void open();
     }
   }
@@ -237,10 +222,12 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
       grant.close();
       deps.freePlace();
       refused(result);
-    } else if (stop.signal.aborted) {
+    } else if (stop.signal.aborted || result.ended) {
+      const { ended } = result;
       result.destroy();
       grant.close();
       deps.freePlace();
+      if (ended) refused(outcome("unreachable", "ehlo", { text: "the server hung up behind its greeting" }));
     } else {
       failures = 0;
       lines.add({ session: result, grant, submitted: 0, idleSince: 0 });
@@ -260,14 +247,18 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
 
   function refused(why: Outcome): void {
     if (stop.signal.aborted) return;
+    const now = clock.monotonic();
     if (lines.size > 0 || opening > 0) {
       ceiling = Math.max(1, lines.size);
-      ceilingUntil = clock.now() + CEILING_MS;
+      ceilingUntil = now + CEILING_MS;
       return;
     }
-    restUntil = clock.now() + Math.min(REST_MOST_MS, REST_MS * 2 ** failures++);
+    restUntil = now + Math.min(REST_MOST_MS, REST_MS * 2 ** failures++);
     const said = why.kind === "unreachable" ? why : { ...why, kind: "unreachable" as const };
-    for (const { held } of ready.splice(0)) deps.finish(held, said, lane, 0, true);
+    for (const { held } of ready.splice(0)) {
+      unspend(held);
+      deps.finish(held, said, lane, 0, true);
+    }
     for (let held = turns.shift(); held !== undefined; held = turns.shift()) deps.finish(held, said, lane, 0, true);
   }
 
@@ -279,10 +270,21 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
       if (line.submitted >= line.grant.limits.messagesPerConnection) void session.quit();
       else if (demand() > 0) line.idleSince = 0;
       else if (line.idleSince === 0) line.idleSince = now;
-      else if (now - line.idleSince >= deps.idleMs) void session.quit();
+      else if (now - line.idleSince >= deps.idleMs || deps.crowded()) void session.quit();
       if (line.idleSince > 0) earliest = Math.min(earliest, line.idleSince + deps.idleMs);
     }
     if (Number.isFinite(earliest)) wakeAt(Math.max(earliest, now + 1));
+  }
+
+  function queue(held: Held): void {
+    const { priority, id, weight } = held.part.delivery;
+    turns.push(held, { priority, deliveryId: id, weight });
+  }
+
+  function takeReady(match: (held: Held) => boolean): Ready[] {
+    const taken = ready.filter(({ held }) => match(held));
+    if (taken.length > 0) ready.splice(0, ready.length, ...ready.filter(({ held }) => !match(held)));
+    return taken;
   }
 
   /** One timer, for the earliest thing that waits for time; pump() asks again for the others. */
@@ -290,7 +292,7 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
     if (at >= timerAt || stop.signal.aborted) return;
     timer?.cancel();
     timerAt = at;
-    timer = clock.after(at - clock.now(), () => {
+    timer = clock.after(at - clock.monotonic(), () => {
       timerAt = Number.POSITIVE_INFINITY;
       pump();
     });
@@ -305,35 +307,37 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
       return lines.size + opening;
     },
     get idle() {
-      return lines.size === 0 && opening === 0 && demand() === 0 && inFlight === 0 && restUntil <= clock.now();
+      return lines.size === 0 && opening === 0 && demand() === 0 && inFlight === 0 && restUntil <= clock.monotonic();
     },
     get saturated() {
-      return demand() >= deps.capacity || blockedSince > 0 || restUntil > clock.now();
+      if (demand() >= deps.capacity || turns.urgent >= deps.urgentCapacity) return true;
+      return blockedSince > 0 || restUntil > clock.monotonic();
     },
     enqueue(held) {
       if (stop.signal.aborted) return deps.giveBack(held, 0);
-      if (restUntil > clock.now() + 2000) return deps.giveBack(held, restUntil);
+      const rest = restUntil - clock.monotonic();
+      if (rest > 2000) return deps.giveBack(held, clock.now() + rest);
       if (lane.held === 0) pace.reset();
-      const { priority, id, weight } = held.part.delivery;
       // The urgent ones overtake: the length of the queue is not their wait.
-      const wait = turns.size >= deps.capacity && priority > 0 ? pace.waitMs(turns.size) : 0;
+      const overtakes = held.part.delivery.priority === 0;
+      const wait = turns.size >= deps.capacity && !overtakes ? pace.waitMs(turns.size) : 0;
       if (wait > FULL_WAIT_MS) return deps.giveBack(held, clock.now() + Math.min(wait / 2, FULL_MOST_MS));
-      turns.push(held, { priority, deliveryId: id, weight });
+      queue(held);
     },
     giveBack(match, notBefore) {
       for (const held of turns.remove(match)) deps.giveBack(held, notBefore);
-      for (let i = ready.length - 1; i >= 0; i--) {
-        const entry = ready[i];
-        if (entry !== undefined && match(entry.held)) {
-          ready.splice(i, 1);
-          unspend(1);
-          deps.giveBack(entry.held, notBefore);
-        }
+      for (const { held } of takeReady(match)) {
+        unspend(held);
+        deps.giveBack(held, notBefore);
       }
     },
     expire(now) {
-      const late = outcome("expired", "local", { text: "the deadline passed while it waited" });
-      for (const held of turns.remove((h) => h.part.delivery.deadline <= now)) deps.finish(held, late, lane, 0, true);
+      const late = (held: Held): boolean => held.part.delivery.deadline <= now;
+      for (const held of turns.remove(late)) deps.finish(held, LATE, lane, 0, true);
+      for (const { held } of takeReady(late)) {
+        unspend(held);
+        deps.finish(held, LATE, lane, 0, true);
+      }
     },
     pump,
     closeIdle() {

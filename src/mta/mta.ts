@@ -23,7 +23,8 @@ import { openDeliveries } from "./deliveries.ts";
 import type { HeldPart } from "./held.ts";
 import { openIntake } from "./intake.ts";
 import type { Journal } from "./journal.ts";
-import { type Lane, openLane } from "./lane.ts";
+import { openLane } from "./lane.ts";
+import type { Lane } from "./lane-contract.ts";
 import { openLease } from "./lease.ts";
 import { openPlaces } from "./places.ts";
 import { openRecorder } from "./recorder.ts";
@@ -56,6 +57,8 @@ export interface Mta {
 }
 
 const SWEEP_MS = 1000;
+/** Of rendered messages in this process, waiting or on the wire: 4,000 newsletters of 30 KB, or a dozen with large attachments. */
+const RENDERED_BYTES = 128 * 1024 * 1024;
 
 export async function openMta(deps: MtaDeps): Promise<Mta> {
   const { settings, owner, sql, clock, log, journal, traffic } = deps;
@@ -76,6 +79,7 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
   const places = openPlaces<Lane>(settings.sessions, () => {
     for (const lane of sites.lanes) lane.closeIdle();
   });
+  const memory = openPlaces<Lane>(RENDERED_BYTES, () => {});
   const connect = openConnect({
     clock,
     settings,
@@ -92,8 +96,9 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
     resolver: deps.resolver,
     openLane: lane,
     finish: (held, result) => attempts.finish(held, result, null, 0, true),
+    giveBack: (held) => recorder.giveBack(held, 0),
   });
-  const deliveries = openDeliveries(sql, log);
+  const deliveries = openDeliveries(sql);
   const intake = openIntake({
     sql,
     owner,
@@ -105,6 +110,7 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
     ready: () => !draining && lease.holds() && (journal.writable || journal.probe()),
     saturatedDomains: sites.saturatedDomains,
     place: sites.place,
+    finish: (held, result) => attempts.finish(held, result, null, 0, true),
   });
 
   function lane(key: LaneKey): Lane {
@@ -114,6 +120,7 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
       weights: PRIORITIES.map((name) => settings.fairness[name]),
       idleMs: settings.smtp.idleMs,
       capacity: Math.max(settings.partSize, Math.floor(settings.window * 0.4)),
+      urgentCapacity: Math.max(1, Math.floor(settings.window / 16)),
       connect,
       render: batches.render,
       finish: attempts.finish,
@@ -121,7 +128,10 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
       expect: attempts.expect,
       relieved: () => intake.news(0),
       takePlace: places.take,
-      freePlace: places.free,
+      freePlace: () => places.free(),
+      crowded: () => places.crowded,
+      takeBytes: memory.take,
+      freeBytes: memory.free,
     });
   }
 
@@ -150,7 +160,7 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
    * in a row it is none that is just being loaded or released.
    */
   async function releaseOrphans(ours: ReadonlyMap<number, number>): Promise<void> {
-    const unknown = new Map([...ours].filter(([id]) => !intake.parts.has(id)));
+    const unknown = new Map([...ours].filter(([id]) => !intake.busy(id)));
     const twice = [...unknown].filter(([id, epoch]) => orphans.get(id) === epoch);
     orphans = unknown;
     if (twice.length === 0) return;
@@ -197,13 +207,11 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
   let sweep = clock.after(SWEEP_MS, tidy);
   let refreshAt = 0;
   function tidy(): void {
-    const now = clock.now();
-    for (const each of sites.lanes) each.expire(now);
-    if (now >= refreshAt) {
-      refreshAt = now + 5 * SWEEP_MS;
+    for (const each of sites.lanes) each.expire(clock.now());
+    if (clock.monotonic() >= refreshAt) {
+      refreshAt = clock.monotonic() + 5 * SWEEP_MS;
       // A notification lost while the database was away must not let a stopped delivery go on.
-      const ids = [...new Set([...intake.parts.values()].map((part) => part.delivery.id))];
-      deliveries.refresh(ids).then(
+      deliveries.refresh().then(
         (halted) => {
           if (halted.length > 0) halt((part) => halted.includes(part.delivery.id));
         },
@@ -222,6 +230,7 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
       draining = true;
       sweep.cancel();
       await Promise.allSettled([work.unlisten(), changes.unlisten()]);
+      sites.close();
       await intake.stop();
       const cut = AbortSignal.timeout(graceMs);
       await Promise.all([...sites.lanes].map((each) => each.close(cut)));

@@ -5,6 +5,9 @@ import type { Outcome } from "../model/outcome.ts";
 import type { Settlement } from "../model/settle.ts";
 import type { Place } from "./held.ts";
 
+/** Of an int column. */
+const MOST = 2_147_483_647;
+
 /** A record of no attempt: nothing said, the status as it was. */
 export function blank(place: Place, now: number): OutcomeRecord {
   return {
@@ -15,6 +18,7 @@ export function blank(place: Place, now: number): OutcomeRecord {
     from: place.status,
     to: place.status,
     attempts: place.attempts,
+    tried: place.attempts,
     dueAt: 0,
     reason: "",
     event: 0,
@@ -48,7 +52,8 @@ export function recordOf(
     event: EVENT_TYPES.indexOf(settlement.event),
     code: outcome.code,
     publicId: outcome.publicId,
-    latencyMs: Math.round(outcome.latencyMs),
+    // A clock that was put forward in the middle makes an attempt of years.
+    latencyMs: Math.min(MOST, Math.max(0, Math.round(outcome.latencyMs))),
     enhanced: outcome.enhanced,
     stage: outcome.stage,
     reply: storable(outcome.text),
@@ -62,14 +67,17 @@ export function recordOf(
 /** PostgreSQL refuses NUL in text; a remote's answer must not stop a batch. */
 const storable = (text: string): string => text.replaceAll("\0", "").slice(0, 8000);
 
-/** The last resort for a batch the database refuses again and again: the same facts without a remote's words. */
+/** The last resort for a batch the database refuses again and again: the bare facts, nothing in them that could be refused. */
 export function plain(record: OutcomeRecord): OutcomeRecord {
   return {
     ...record,
-    reply: record.reply.replace(/[^\x20-\x7e]/g, "?"),
+    code: 0,
+    latencyMs: 0,
+    enhanced: "",
+    reply: record.reply.replace(/[^\x20-\x7e]/g, "?").slice(0, 500),
     transcript: "",
     mx: "",
+    remoteIp: "",
     tls: "",
-    enhanced: "",
   };
 }

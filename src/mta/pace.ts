@@ -13,16 +13,16 @@ export interface Pace {
 const PERIOD_MS = 3000;
 
 export function openPace(clock: Clock): Pace {
-  let since = clock.now();
+  let since = clock.monotonic();
   let count = 0;
   /** Messages per ms of the period before; -1 before the first one has passed. */
   let rate = -1;
 
   function turn(): void {
-    const elapsed = clock.now() - since;
+    const elapsed = clock.monotonic() - since;
     if (elapsed < PERIOD_MS) return;
     rate = count / elapsed;
-    since = clock.now();
+    since = clock.monotonic();
     count = 0;
   }
 
@@ -32,7 +32,7 @@ export function openPace(clock: Clock): Pace {
       count++;
     },
     reset() {
-      since = clock.now();
+      since = clock.monotonic();
       count = 0;
       rate = -1;
     },

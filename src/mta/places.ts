@@ -1,34 +1,53 @@
 /**
- * The sessions a process may hold, over all lanes. When none is free the lane waits in line; the idle sessions of other lanes are asked to
- * close, and each place that is freed calls the next lane.
+ * What all lanes of a process share and wait for in line: the sessions it may hold, the bytes of messages it may have rendered. Who finds no
+ * room is remembered, the urgent ones first; when room is freed they are called in order until it is taken, so that a lane that has
+ * nothing left to do costs nobody its turn.
  */
 export interface Places<L> {
-  take(lane: L): boolean;
-  free(): void;
+  /** Takes `size` (1 when not given), or remembers the lane. Something larger than all there is may have it alone. */
+  take(lane: L, urgent: boolean, size?: number): boolean;
+  free(size?: number): void;
+  /** Somebody waits. */
+  readonly crowded: boolean;
   readonly taken: number;
 }
 
-/** @param closeIdle called when a lane finds no place. */
-export function openPlaces<L extends { pump(): void }>(most: number, closeIdle: () => void): Places<L> {
-  const waiting = new Set<L>();
+/** @param onCrowded called when a lane finds no room. */
+export function openPlaces<L extends { pump(): void }>(most: number, onCrowded: () => void): Places<L> {
+  const urgentOnes = new Set<L>();
+  const others = new Set<L>();
   let taken = 0;
+  let planned = false;
+
+  function callNext(): void {
+    planned = false;
+    for (const waiting of [urgentOnes, others])
+      for (const lane of [...waiting]) {
+        if (taken >= most) return;
+        waiting.delete(lane);
+        lane.pump();
+      }
+  }
+
   return {
-    take(lane) {
-      if (taken < most) {
-        taken++;
+    take(lane, urgent, size = 1) {
+      if (taken === 0 || taken + size <= most) {
+        taken += size;
         return true;
       }
-      waiting.add(lane);
-      closeIdle();
+      (urgent ? urgentOnes : others).add(lane);
+      onCrowded();
       return false;
     },
-    free() {
-      taken--;
-      const next = waiting.values().next().value;
-      if (next === undefined) return;
-      waiting.delete(next);
+    free(size = 1) {
+      taken -= size;
+      if (planned || urgentOnes.size + others.size === 0) return;
+      planned = true;
       // Not at once: the caller is in the middle of taking its session out of its own books.
-      setImmediate(() => next.pump());
+      setImmediate(callNext);
+    },
+    get crowded() {
+      return urgentOnes.size + others.size > 0;
     },
     get taken() {
       return taken;

@@ -42,8 +42,8 @@ export interface RecorderDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly journal: Journal;
-  /** Called after each flush with the parts that were released and the messages that left memory. */
-  freed(messages: number, parts: readonly HeldPart[]): void;
+  /** Called after each flush with the messages that left memory (their parts) and the parts that were released. */
+  freed(messages: readonly HeldPart[], parts: readonly HeldPart[]): void;
   /** A flush found that this part is not ours any more. */
   lost(part: HeldPart): void;
 }
@@ -123,7 +123,10 @@ export function openRecorder(deps: RecorderDeps): Recorder {
     backlog -= entries.length;
     journal.recorded(records.map((r) => r.id));
     if (refused > 0) log.warn({ refused }, "outcomes were refused: their parts belong to another mta now");
-    deps.freed(entries.length, []);
+    deps.freed(
+      entries.map((e) => e.part),
+      [],
+    );
   }
 
   async function release(parts: readonly HeldPart[]): Promise<void> {
@@ -141,11 +144,11 @@ export function openRecorder(deps: RecorderDeps): Recorder {
       done.push(...parts);
       throw error;
     }
-    deps.freed(0, parts);
+    deps.freed([], parts);
   }
 
   function add(held: Held, record: OutcomeRecord): void {
-    if (record.stage === "dot") journal.settled(record);
+    journal.settled(record);
     backlog++;
     buffer.push({ record, part: held.part });
     schedule(buffer.length >= FLUSH_SIZE && failures === 0 ? 0 : FLUSH_MS);
@@ -167,7 +170,7 @@ export function openRecorder(deps: RecorderDeps): Recorder {
       const { part } = held;
       part.open--;
       part.notBefore = Math.min(part.notBefore, notBefore);
-      deps.freed(1, []);
+      deps.freed([part], []);
       if (part.open === 0) {
         done.push(part);
         schedule(FLUSH_MS);

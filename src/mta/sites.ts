@@ -7,7 +7,7 @@ import type { MtaSettings } from "../config/settings.ts";
 import { outcome, type Outcome } from "../model/outcome.ts";
 import type { LaneKey } from "../model/traffic.ts";
 import type { Held } from "./held.ts";
-import type { Lane } from "./lane.ts";
+import type { Lane } from "./lane-contract.ts";
 import type { Resolver, Route } from "./resolver.ts";
 
 export type Ip = MtaSettings["affinities"][number]["ips"][number];
@@ -22,8 +22,10 @@ export interface LanePath {
 export interface Sites {
   /** Places messages in their lanes, then lets the lanes run. */
   place(messages: readonly Held[]): void;
-  /** Domains whose lanes take no more; their parts need not be claimed. */
-  saturatedDomains(): string[];
+  /** Domains of which no lane of this affinity takes more; their parts need not be claimed. */
+  saturatedDomains(affinity: string): string[];
+  /** Nothing enters a lane any more: what comes goes back. */
+  close(): void;
   readonly lanes: Iterable<Lane>;
   /** Messages waiting for DNS. */
   readonly resolving: number;
@@ -35,6 +37,7 @@ export interface SitesDeps {
   readonly settings: MtaSettings;
   readonly resolver: Resolver;
   openLane(key: LaneKey): Lane;
+  giveBack(held: Held): void;
   /** For what never reaches a lane: unroutable, or DNS failing. */
   finish(held: Held, outcome: Outcome): void;
 }
@@ -56,6 +59,7 @@ export function openSites(deps: SitesDeps): Sites {
   const waiting = new Map<string, Held[]>();
   const wheels = new Map<string, { ip: Ip; credit: number }[]>();
   let sweepAt = 0;
+  let closed = false;
 
   const name = (key: LaneKey): string => `${key.site} ${key.publicId} ${key.localAddress}`;
 
@@ -100,6 +104,7 @@ export function openSites(deps: SitesDeps): Sites {
   }
 
   function enter(held: Held, route: SiteRoute, touched: Set<Lane>): void {
+    if (closed) return deps.giveBack(held);
     const lane = laneFor(route, chooseIp(held.part.delivery.affinity, route.site));
     lane.enqueue(held);
     touched.add(lane);
@@ -157,13 +162,23 @@ export function openSites(deps: SitesDeps): Sites {
       for (const lane of touched) lane.pump();
       sweep(now);
     },
-    saturatedDomains() {
-      const full = new Set<string>();
-      for (const lane of lanes.values()) if (lane.saturated) full.add(lane.key.site);
+    saturatedDomains(affinity) {
+      const ips = settings.affinities.find((a) => a.name === affinity)?.ips ?? [];
+      const full = new Map<string, number>();
+      for (const lane of lanes.values())
+        if (
+          lane.saturated &&
+          ips.some((ip) => ip.publicId === lane.key.publicId && ip.address === lane.key.localAddress)
+        )
+          full.set(lane.key.site, (full.get(lane.key.site) ?? 0) + 1);
       if (full.size === 0) return [];
       const domains: string[] = [];
-      for (const [domain, { route }] of known) if (full.has(route.site)) domains.push(domain);
+      // An IP that has no lane to the site yet has room.
+      for (const [domain, { route }] of known) if ((full.get(route.site) ?? 0) >= ips.length) domains.push(domain);
       return domains;
+    },
+    close() {
+      closed = true;
     },
     get lanes() {
       return lanes.values();

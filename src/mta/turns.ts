@@ -7,6 +7,8 @@ import { PRIORITIES } from "../model/delivery.ts";
 
 export interface Turns<T> {
   readonly size: number;
+  /** Of them transactional. */
+  readonly urgent: number;
   push(item: T, turn: { readonly priority: number; readonly deliveryId: number; readonly weight: number }): void;
   shift(): T | undefined;
   /** Takes out every item that matches; the items taken. */
@@ -72,6 +74,9 @@ export function openTurns<T>(weights: readonly number[]): Turns<T> {
   return {
     get size() {
       return size;
+    },
+    get urgent() {
+      return classes[0]?.count ?? 0;
     },
     push(item, turn) {
       const c = classes[turn.priority] ?? classes[classes.length - 1];

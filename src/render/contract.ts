@@ -30,6 +30,9 @@ export type Rendered =
     }
   | { readonly id: number; /** One line, says which template and where. */ readonly error: string };
 
+/** Or it is not the message's fault: no thread could be had; to be tried again later. */
+export type RenderResult = Rendered | { readonly id: number; readonly unavailable: string };
+
 /** A content as the threads share it: UTF-8 JSON of `Content` in memory that is sent by reference. */
 export interface SharedContent {
   /** Hex SHA-256; the threads' cache key. */

@@ -5,16 +5,25 @@
 import { join } from "node:path";
 import type { Log } from "../base/log.ts";
 import { openThreads } from "../base/threads.ts";
-import type { RenderBatch, Rendered, RenderJob, RenderKeys, RenderTask, SharedContent } from "./contract.ts";
+import type {
+  RenderBatch,
+  Rendered,
+  RenderJob,
+  RenderKeys,
+  RenderResult,
+  RenderTask,
+  SharedContent,
+} from "./contract.ts";
 
 const BATCH_MS = 10_000;
-const ALONE_MS = 2_000;
+const ALONE_MS = 5_000;
+const TRIES = 3;
 
 export interface RenderPool {
   readonly threads: number;
   /** Batches at work or waiting for a thread. */
   readonly running: number;
-  render(content: SharedContent, keys: RenderKeys, jobs: readonly RenderJob[]): Promise<Rendered[]>;
+  render(content: SharedContent, keys: RenderKeys, jobs: readonly RenderJob[]): Promise<RenderResult[]>;
   close(): Promise<void>;
 }
 
@@ -22,17 +31,27 @@ export function openRenderPool(options: { readonly threads: number; readonly log
   const { log } = options;
   const threads = openThreads<RenderTask, RenderBatch>(join(import.meta.dirname, "render.worker.ts"), options.threads);
 
-  async function alone(task: RenderTask): Promise<Rendered[]> {
-    const all: Rendered[] = [];
-    for (const job of task.jobs) {
+  /** Whoever of the batch is guilty fails; a thread that could not be had is nobody's fault. */
+  async function alone(task: RenderTask): Promise<RenderResult[]> {
+    const all: RenderResult[] = [];
+    for (const job of task.jobs) all.push(await one(task, job));
+    return all;
+  }
+
+  async function one(task: RenderTask, job: RenderJob): Promise<RenderResult> {
+    for (let tries = 1; ; tries++) {
       try {
-        all.push(...unpack(await threads.run({ ...task, jobs: [job] }, ALONE_MS)));
+        return (
+          unpack(await threads.run({ ...task, jobs: [job] }, ALONE_MS))[0] ?? { id: job.id, unavailable: "no answer" }
+        );
       } catch (error) {
-        log.warn({ err: error, message: job.id }, "a message cannot be rendered");
-        all.push({ id: job.id, error: `rendering failed: ${error instanceof Error ? error.message : String(error)}` });
+        const why = error instanceof Error ? error.message : String(error);
+        log.warn({ err: error, message: job.id, tries }, "a message cannot be rendered");
+        // A machine that stood still looks like a template without end: only the third time is it the message.
+        if (!(error instanceof DOMException)) return { id: job.id, unavailable: why };
+        if (tries === TRIES) return { id: job.id, error: `rendering takes too long: ${why}` };
       }
     }
-    return all;
   }
 
   return {

@@ -16,7 +16,14 @@ let kept = 0;
 giveWay(NICENESS);
 
 export default function render({ content, keys, jobs }: RenderTask): RenderBatch {
-  const composer = composerOf(content, keys);
+  let composer: Composer;
+  try {
+    composer = composerOf(content, keys);
+  } catch (error) {
+    // Checked when it was submitted: what cannot be compiled now never will be.
+    const why = `content: ${error instanceof Error ? error.message : String(error)}`;
+    return { bytes: new ArrayBuffer(0), messages: jobs.map(({ id }) => ({ id, error: why })) };
+  }
   const now = Date.now();
   const made = jobs.map((job) => composer.render(job, now));
   let size = 0;

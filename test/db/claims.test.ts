@@ -30,6 +30,7 @@ function record(part: claims.ClaimedPart, id: number, to: number, extra: Partial
     from: 0,
     to,
     attempts: 1,
+    tried: 0,
     dueAt: 0,
     reason: "",
     event: to === 2 ? 2 : to === 1 ? 3 : 4,
@@ -68,9 +69,11 @@ describe("claiming", () => {
 
   test("a paused delivery and a saturated domain are left alone", async () => {
     const paused = await putDelivery(db.sql, { addresses: people(3), state: "paused", priority: 0 });
-    expect((await claims.claimUrgentParts(db.sql, "m/0", LEASE, 10)).filter((p) => p.deliveryId === paused.id)).toEqual(
-      [],
-    );
+    expect(
+      (await claims.claimUrgentParts(db.sql, { owner: "m/0", leaseMs: LEASE, saturated: [] }, 10)).filter(
+        (p) => p.deliveryId === paused.id,
+      ),
+    ).toEqual([]);
     const busy = await putDelivery(db.sql, { addresses: people(3) });
     await db.sql`update part set domain = 'one.example' where delivery_id = ${busy.id}`;
     expect(await claim("m/0", busy.id, 1, ["one.example"])).toEqual([]);
@@ -124,6 +127,32 @@ describe("recording", () => {
     );
   });
 
+  test("a record of an older claim is refused though its neighbour of this one is not", async () => {
+    const delivery = await putDelivery(db.sql, { addresses: people(2) });
+    const [first] = await claim("m/0", delivery.id);
+    await releaseParts(db.sql, "m/0", [{ id: first!.id, epoch: first!.epoch, notBefore: 0 }]);
+    const [second] = await claim("m/0", delivery.id);
+    const volume = volumeOfId(delivery.firstId);
+    await recordOutcomes(db.sql, "m/0", volume, [
+      record(first!, delivery.firstId, 2),
+      record(second!, delivery.firstId + 1, 2),
+    ]);
+    expect((await countBothWays(db.sql, delivery.id)).rows).toEqual([1, 0, 1, 0, 0, 0, 0, 0]);
+  });
+
+  test("a deferral recorded twice is one event", async () => {
+    const delivery = await putDelivery(db.sql, { addresses: people(1) });
+    const [part] = await claim("m/0", delivery.id);
+    const volume = volumeOfId(delivery.firstId);
+    const deferral = record(part!, delivery.firstId, 1, { dueAt: Date.now() + 1000, reason: "greylisted" });
+    const again = { ...deferral, from: 1, tried: 1, attempts: 2 };
+    for (const one of [deferral, deferral, again, again]) await recordOutcomes(db.sql, "m/0", volume, [one]);
+    const events = await db.sql`select attempt from event where message_id = ${delivery.firstId} order by id`.values();
+    expect([...events]).toEqual([[1], [2]]);
+    const [progress] = await db.sql`select sum(deferred)::int as n from progress where delivery_id = ${delivery.id}`;
+    expect(progress!["n"]).toBe(2);
+  });
+
   test("a record of a thousand messages touches only its own leaf by index", async () => {
     const delivery = await putDelivery(db.sql, { addresses: people(5000), partSize: 1000 });
     const [part] = await claim("m/0", delivery.id);
@@ -164,7 +193,9 @@ describe("release", () => {
     expect(await claims.loadMessages(db.sql, [again!])).toMatchObject([
       { id: delivery.firstId + 1, status: 1, attempts: 1 },
     ]);
-    await recordOutcomes(db.sql, "m/1", volume, [record(again!, delivery.firstId + 1, 2, { from: 1, attempts: 2 })]);
+    await recordOutcomes(db.sql, "m/1", volume, [
+      record(again!, delivery.firstId + 1, 2, { from: 1, attempts: 2, tried: 1 }),
+    ]);
     await releaseParts(db.sql, "m/1", [{ id: again!.id, epoch: again!.epoch, notBefore: 0 }]);
     expect(await finishDeliveries(db.sql, [delivery.id])).toEqual([delivery.id]);
     expect(await finishDeliveries(db.sql, "all")).not.toContain(delivery.id);

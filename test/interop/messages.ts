@@ -94,7 +94,7 @@ export async function makeMessages(): Promise<WireMessage[]> {
     for (const [i, { content, address }] of CASES.entries()) {
       const job: RenderJob = { id: i + 1, address, variables: JSON.stringify(variables) };
       const [rendered] = await pool.render(shared({ ...BASE, ...content }), keys, [job]);
-      if (rendered === undefined || !("bytes" in rendered)) throw new Error(`${address}: ${rendered?.error}`);
+      if (rendered === undefined || !("bytes" in rendered)) throw new Error(`${address}: ${JSON.stringify(rendered)}`);
       const { id, from, bytes, smtputf8 } = rendered;
       messages.push({ id, from, to: address, bytes, smtputf8 });
     }

@@ -1,4 +1,4 @@
-import { appendFileSync, mkdtempSync, readdirSync, rmSync, writeSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -29,6 +29,7 @@ const settled = (id: number): OutcomeRecord => ({
   from: 0,
   to: 2,
   attempts: 2,
+  tried: 1,
   dueAt: 0,
   reason: "",
   event: 2,
@@ -74,7 +75,9 @@ test("a damaged line is passed over, the others count", async () => {
   const segment = readdirSync(folder).find((name) => name.endsWith(".journal"))!;
   appendFileSync(join(folder, segment), "S {broken\nI x y z\n\0\0\n");
   await journal.intend(intent(2));
-  expect(after().rest.inDoubt.map((i) => i.id)).toEqual([1, 2]);
+  const { rest } = after();
+  expect(rest.inDoubt.map((i) => i.id)).toEqual([1, 2]);
+  expect(rest.complete).toBe(false);
 });
 
 test("an attempt again puts a settled message in doubt again", async () => {
@@ -94,7 +97,7 @@ test("another boot: the journal may lack its last lines, unless it was synced", 
   expect(after({ boot: "boot-2", sync: true }).rest.complete).toBe(true);
 });
 
-test("segments go when the ledger has all that is in them, and all go at the end", async () => {
+test("segments go when the ledger has all that is in them, the last one stays as a proof that nothing was lost", async () => {
   const { journal } = openJournal(options());
   const count = 120_000;
   for (let id = 1; id <= count; id++) {
@@ -106,7 +109,7 @@ test("segments go when the ledger has all that is in them, and all go at the end
   }
   expect(journal.open).toBe(0);
   journal.close();
-  expect(readdirSync(folder)).toEqual([]);
+  expect(readdirSync(folder)).toHaveLength(1);
 });
 
 test("a full disk: nothing may be sent, and it goes on when there is room", async () => {
@@ -141,4 +144,26 @@ test("forget removes what the last process left, not what this one writes", asyn
   await second.journal.intend(intent(2));
   second.forget();
   expect(after().rest.inDoubt.map((i) => i.id)).toEqual([2]);
+});
+
+test("an intent that is taken back is no doubt; a refusal before the dot is known too", async () => {
+  const { journal } = openJournal(options());
+  for (const id of [1, 2, 3]) await journal.intend(intent(id));
+  journal.retract(1);
+  journal.settled({ ...settled(2), to: 3, stage: "rcpt" });
+  journal.flush();
+  const { rest } = after();
+  expect(rest.inDoubt.map((i) => i.id)).toEqual([3]);
+  expect(rest.settled.map((r) => r.id)).toEqual([2]);
+});
+
+test.each([
+  ["is gone", null],
+  ["has length 0", ""],
+  ["is full of NULs", "\0".repeat(100)],
+  ["has a damaged head", "{broken\n"],
+])("a journal that %s is not complete", (_, text) => {
+  if (text !== null) writeFileSync(join(folder, "0000000001.journal"), text);
+  const { rest } = openJournal(options());
+  expect(rest).toEqual({ settled: [], inDoubt: [], complete: false });
 });

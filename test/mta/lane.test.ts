@@ -2,7 +2,8 @@ import { expect, test } from "vitest";
 import { type Outcome, outcome } from "../../src/model/outcome.ts";
 import type { Traffic } from "../../src/model/traffic.ts";
 import type { Held, HeldPart } from "../../src/mta/held.ts";
-import { type LaneDeps, openLane } from "../../src/mta/lane.ts";
+import { openLane } from "../../src/mta/lane.ts";
+import type { LaneDeps } from "../../src/mta/lane-contract.ts";
 import { openLimits } from "../../src/mta/limits.ts";
 import type { Session, WireMessage } from "../../src/mta/session-contract.ts";
 import { type HandClock, handClock } from "../support/clock.ts";
@@ -112,6 +113,7 @@ function bench(
     perConnection?: number;
     connect?: () => Outcome | null;
     traffic?: Traffic;
+    deadOnArrival?: () => boolean;
   } = {},
 ): Bench {
   const clock = handClock();
@@ -138,11 +140,16 @@ function bench(
     weights: [64, 8, 4, 1],
     idleMs: 5000,
     capacity: 100,
+    urgentCapacity: 100,
+    crowded: () => false,
+    takeBytes: () => true,
+    freeBytes: () => {},
     connect(_key, { change }) {
       const refusal = options.connect?.() ?? null;
       if (refusal !== null) return Promise.resolve(refusal);
       const script = scripted(change);
       scripts.push(script);
+      if (options.deadOnArrival?.() === true) script.end();
       return Promise.resolve(script.session);
     },
     render: (h) =>
@@ -218,10 +225,29 @@ test("a site that refuses a second connection is served by the first, and tried 
   }
   expect(b.scripts).toHaveLength(1);
   expect(b.finished.every((f) => f.outcome.kind === "accepted")).toBe(true);
-  allowed = 2;
-  await b.clock.advance(30_001);
+  // The site's limit was raised: one more is tried each half minute, all the way up.
+  for (allowed = 2; allowed <= 3; allowed++) {
+    await b.clock.advance(30_001);
+    await b.turn();
+    expect(b.scripts).toHaveLength(allowed);
+  }
+});
+
+test("a session that is dead on arrival counts as a refusal", async () => {
+  let dead = 1;
+  const b: Bench = bench({ connections: 2, deadOnArrival: () => dead-- > 0 });
+  const p = part();
+  b.lane.enqueue(held(1, p));
+  b.lane.pump();
   await b.turn();
-  expect(b.scripts).toHaveLength(2);
+  expect(b.finished.map((f) => f.outcome.kind)).toEqual(["unreachable"]);
+  await b.clock.advance(4001);
+  b.lane.enqueue(held(2, p));
+  b.lane.pump();
+  await b.turn();
+  b.scripts.at(-1)?.answer();
+  await b.turn();
+  expect(b.finished.at(-1)?.outcome.kind).toBe("accepted");
 });
 
 test("a spent quota gives its messages back to the database, and is no attempt", async () => {

@@ -193,12 +193,27 @@ describe("a delivery", () => {
     expect(mx.taken.size).toBe(await sent());
   });
 
-  test("past its deadline what is left fails as expired", async () => {
+  test("past its deadline what is left fails as expired, though the site would take it", async () => {
+    const mx = await host();
     const { id } = await put({ addresses: people(20), deadline: new Date(Date.now() - 1000) });
-    await start({ port: 9 });
+    await start({ port: mx.port });
     expect(await finished(id)).toEqual([0, 0, 0, 20, 0, 0, 0, 0]);
     const reasons = await db.sql`select distinct reason from message where delivery_id = ${id}`.values();
     expect([...reasons]).toEqual([["expired"]]);
+    expect(mx.taken.size).toBe(0);
+  });
+
+  test("is not starved by hundreds that only wait for their retries", async () => {
+    const mx = await host();
+    const volume = (await db.sql<{ id: number }[]>`select open_volume(false) as id`)[0]!.id;
+    const waiting: number[] = [];
+    for (let i = 0; i < 210; i++)
+      waiting.push((await putDelivery(db.sql, { addresses: [`w${i}@one.example`], volume })).id);
+    await db.sql`update part set due_at = now() + interval '1 hour' where delivery_id = any(${waiting})`;
+    const { id } = await put({ addresses: people(50) });
+    await start({ port: mx.port });
+    expect((await finished(id))[2]).toBe(50);
+    await db.sql`update delivery set state = 'stopped' where id = any(${waiting})`;
   });
 
   test("a site that cannot be reached defers its messages with the reason", async () => {

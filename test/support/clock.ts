@@ -23,6 +23,7 @@ export function handClock(startAt: number = Date.UTC(2026, 0, 1)): HandClock {
   const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   return {
     now: () => now,
+    monotonic: () => now,
     after(ms, fn) {
       const timer = { at: now + Math.max(0, ms), order: order++, fn };
       timers.add(timer);
