@@ -29,12 +29,23 @@ export function readMigrations(folder: string = join(import.meta.dirname, "migra
   });
 }
 
+/** Before 17 the leaves of `event` would not inherit its identity column. */
+const OLDEST_SERVER = 17;
+
+async function requireServer(sql: Sql): Promise<void> {
+  const [row] = await sql<{ number: string }[]>`select current_setting('server_version_num') as number`;
+  const major = Math.floor(Number(row?.number ?? 0) / 10_000);
+  if (major < OLDEST_SERVER)
+    throw new Fault("DATABASE_SCHEMA", `PostgreSQL ${OLDEST_SERVER} or newer is needed, this one is ${major}`);
+}
+
 /** Applies what is missing and returns how many that were. Faults: DATABASE_SCHEMA when the database is newer than the code or one fails. */
 export async function migrate(
   sql: Sql,
   log: Log,
   migrations: readonly Migration[] = readMigrations(),
 ): Promise<number> {
+  await requireServer(sql);
   let applied = 0;
   await sql.begin(async (tx) => {
     await tx`select pg_advisory_xact_lock(${LOCK})`;

@@ -102,8 +102,8 @@ export function openLimits(settings: Pick<MtaSettings, "rules">, clock: Clock): 
       return granted;
     },
     unused(lane, count) {
-      const s = state(lane);
-      s.spent = Math.max(0, s.spent - count);
+      const s = lanes.get(laneName(lane));
+      if (s !== undefined) s.spent = Math.max(0, s.spent - count);
     },
     close() {
       for (const s of lanes.values()) s.timer?.cancel();
