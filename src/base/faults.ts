@@ -10,6 +10,7 @@ export const FAULTS = {
   DATABASE_SCHEMA: "The database's schema is not the one this version needs",
   JOURNAL_UNWRITABLE: "The journal cannot be written",
   JOURNAL_LOCKED: "Another process uses this journal",
+  OWNER_TAKEN: "Another machine has the name of this one",
   KEY_UNREADABLE: "A key file cannot be read",
   PORT_TAKEN: "The port is in use",
 } as const;

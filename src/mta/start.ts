@@ -10,10 +10,12 @@ import { loadDkimKeys, loadTokenKeys } from "../config/keys.ts";
 import type { Settings } from "../config/settings.ts";
 import type { Sql } from "../db/sql.ts";
 import { openRenderPool } from "../render/pool.ts";
+import { identityOf } from "./identity.ts";
 import { bootId, openJournal } from "./journal.ts";
 import { openKeys } from "./keys.ts";
 import { openLimits } from "./limits.ts";
 import { openMta } from "./mta.ts";
+import { openOwnership } from "./ownership.ts";
 import { recover } from "./recover.ts";
 import { relayResolver } from "./relay.ts";
 import { openResolver } from "./resolver.ts";
@@ -27,20 +29,40 @@ export interface MtaContext {
   readonly sql: Sql;
   readonly clock: Clock;
   readonly slot: number;
+  /** Aborts when the process is told to stop. */
+  readonly signal: AbortSignal;
 }
 
 /** Less than the watchdog's patience: what is cut here is recorded as in doubt, what is killed there is found in the journal. */
 const DRAIN_MS = 20_000;
 
-export async function start({ settings, log, sql, clock, slot }: MtaContext): Promise<{ drain(): Promise<void> }> {
+export async function start({
+  settings,
+  log,
+  sql,
+  clock,
+  slot,
+  signal,
+}: MtaContext): Promise<{ drain(): Promise<void> }> {
   const { mta } = settings;
   const owner = `${settings.machine || hostname()}/${slot}`;
+  const folder = join(settings.dataDir, "journal", String(slot));
   const { journal, rest, forget } = openJournal({
-    folder: join(settings.dataDir, "journal", String(slot)),
+    folder,
     owner,
     boot: bootId(),
     sync: mta.journalSync,
     log,
+  });
+  // Before anything of this name is taken up: another machine of the same name would be robbed of what it is sending.
+  const ownership = await openOwnership({
+    sql,
+    owner,
+    identity: identityOf(folder),
+    leaseMs: mta.leaseMs,
+    clock,
+    log,
+    signal,
   });
   await recover({ sql, owner, clock, random: Math.random, log }, rest);
   forget();
@@ -82,6 +104,7 @@ export async function start({ settings, log, sql, clock, slot }: MtaContext): Pr
       traffic.close();
       await pool.close();
       journal.close();
+      await ownership.close();
     },
   };
 }
