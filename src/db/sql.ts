@@ -3,6 +3,7 @@
  * volume << 32 | number and stays under 2^53 until volume 2,097,152.
  */
 import postgres from "postgres";
+import { arrayTypes } from "./array-types.ts";
 
 export type Sql = postgres.Sql<{ bigint: number }>;
 /** Inside a transaction or outside of it. */
@@ -25,13 +26,12 @@ export function openSql(url: string, options: SqlOptions): Sql {
         to: 20,
         from: [20],
         serialize: (value: number) => String(value),
-        parse: (text: string) => {
-          const value = Number(text);
-          if (!Number.isSafeInteger(value)) throw new RangeError(`bigint ${text} is outside of the safe integers`);
-          return value;
-        },
+        parse: readBigint,
       },
+      ...arrayTypes(readBigint),
     },
+    // See array-types.ts: it is told, so it need not ask.
+    fetch_types: false,
     connect_timeout: 10,
     // Seconds until a connection is tried again. The driver's own back-off goes to 20 s: that long every process would stand still after
     // the database is back, and every request would wait for its 503.
@@ -40,6 +40,12 @@ export function openSql(url: string, options: SqlOptions): Sql {
     // A query that the server never answers would hold a lease for ever; statements of ours take milliseconds.
     onnotice: () => {},
   }) as Sql;
+}
+
+function readBigint(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw new RangeError(`bigint ${text} is outside of the safe integers`);
+  return value;
 }
 
 /** Channels of NOTIFY: who listens learns at once, who missed it finds out at its next look (mta/claim loop, every few seconds). */
