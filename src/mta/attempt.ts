@@ -28,6 +28,8 @@ export interface AttemptDeps {
   readonly recorder: Recorder;
   /** True while this process may be sure that its leases hold. */
   leaseHolds(): boolean;
+  /** Our own side forbids sending: what waits in lanes goes back until `at` (epoch ms), or each message would cost its site a connection. */
+  standStill(at: number): void;
 }
 
 export function openAttempts(deps: AttemptDeps): Attempts {
@@ -62,7 +64,11 @@ export function openAttempts(deps: AttemptDeps): Attempts {
       if (settlement.next === "record") return recorder.settle(held, outcome, settlement);
       // A chunk's intent is written before its MAIL: what was refused or cut before it left is not in doubt.
       journal.retract(held.id);
-      if (settlement.next === "hold" || lane === null || !mayGo(held)) recorder.giveBack(held, clock.now() + HOLD_MS);
+      const at = clock.now() + HOLD_MS;
+      // Not moved either: on the next session it would be cut off with its neighbour again, and the third time would count as an attempt.
+      const standing = !journal.writable || !deps.leaseHolds();
+      if (standing) deps.standStill(at);
+      if (standing || settlement.next === "hold" || lane === null || !mayGo(held)) recorder.giveBack(held, at);
       else {
         held.moves++;
         lane.enqueue(held);

@@ -133,6 +133,7 @@ export function openJournal(options: JournalOptions): { journal: Journal; rest: 
       writable = false;
       if (fd >= 0) closeSync(fd);
       fd = -1;
+      clear(current);
     }
     return writable;
   }
@@ -163,7 +164,14 @@ export function openJournal(options: JournalOptions): { journal: Journal; rest: 
     if (segment === undefined) return;
     home.delete(id);
     segment.open--;
-    if (segment.open === 0 && segment !== current) drop(segment.path);
+    clear(segment);
+  }
+
+  /** Removes a segment nobody needs and nobody writes: on a disk the journal itself has filled, that is the room for the next one. */
+  function clear(segment: Segment): void {
+    if (segment.open > 0 || segment.path === "" || (segment === current && fd >= 0)) return;
+    drop(segment.path);
+    if (segment === current) current = { path: "", open: 0 };
   }
 
   function plan(): void {

@@ -74,7 +74,16 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
     freed: (messages, parts) => intake.freed(messages, parts),
     lost: (part) => intake.lost(part),
   });
-  const attempts = openAttempts({ clock, random: deps.random, journal, recorder, leaseHolds: lease.holds });
+  const attempts = openAttempts({
+    clock,
+    random: deps.random,
+    journal,
+    recorder,
+    leaseHolds: lease.holds,
+    standStill(at) {
+      for (const each of sites.lanes) each.giveBack(() => true, at);
+    },
+  });
   const batches = openBatches(deps.pool, settings.batch, deps.keys);
   const places = openPlaces<Lane>(settings.sessions, () => {
     for (const lane of sites.lanes) lane.closeIdle();

@@ -82,8 +82,9 @@ test("a holder that gives back is followed at once", async () => {
 test("a holder that is seen while we wait lives: a fault that names it", async () => {
   await claimOwner(db.sql, "alive/0", "a", LEASE);
   await ago("alive/0", 5000);
-  const { opened, second } = open("alive/0", "b");
+  const { opened, clock, second } = open("alive/0", "b");
   await second();
+  await until(() => clock.pending > 0, { what: "it to have asked again" });
   await ago("alive/0", 0);
   await second();
   await expect(opened).rejects.toMatchObject({ code: "OWNER_TAKEN", message: expect.stringContaining("identity a") });
