@@ -35,8 +35,8 @@ export function openBatches(pool: RenderPool, most: number, keys: () => RenderKe
 
   function dispatch(): void {
     planned = false;
-    // One batch more than threads: a thread that ends finds its next one waiting.
-    while (running <= pool.threads) {
+    // Two batches more than threads: a thread that ends finds its next one waiting though this loop is busy.
+    while (running < pool.threads + 2) {
       const heaps = urgent.size > 0 ? urgent : others;
       const next = heaps.entries().next().value;
       if (next === undefined) return;

@@ -141,6 +141,8 @@ async function openOwnDatabase(
       const again = await reopen();
       if (again === null) return;
       current = again;
+      // The order to stop came while this one was starting: it is closed behind this loop.
+      if (closing) return;
       backoff.reset();
     }
   };
