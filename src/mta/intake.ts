@@ -54,7 +54,7 @@ export interface IntakeDeps {
   /** False: nothing may be claimed now (journal, lease, draining). */
   ready(): boolean;
   /** Domains that take no more from this affinity. */
-  saturatedDomains(affinity: string): string[];
+  saturatedDomains(affinity: string, urgent: boolean): string[];
   place(messages: readonly Held[]): void;
   finish(held: Held, outcome: Outcome): void;
 }
@@ -151,7 +151,7 @@ export function openIntake(deps: IntakeDeps): Intake {
   async function claimUrgent(): Promise<void> {
     while (urgent && heldUrgent < urgentWindow) {
       urgent = false;
-      const saturated = settings.affinities.flatMap(({ name }) => deps.saturatedDomains(name));
+      const saturated = settings.affinities.flatMap(({ name }) => deps.saturatedDomains(name, true));
       const limit = Math.min(URGENT_PARTS, urgentWindow - heldUrgent);
       const claimed = await claims.claimUrgentParts(sql, { owner, leaseMs, saturated }, limit);
       if (claimed.length === limit) urgent = true;
@@ -173,7 +173,7 @@ export function openIntake(deps: IntakeDeps): Intake {
 
   async function claimFor(affinity: string): Promise<void> {
     const now = clock.now();
-    const saturated = deps.saturatedDomains(affinity).toSorted();
+    const saturated = deps.saturatedDomains(affinity, false).toSorted();
     const under = saturated.join(" ");
     const able = active.filter((d) => {
       if (d.affinity !== affinity) return false;

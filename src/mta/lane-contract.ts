@@ -42,6 +42,8 @@ export interface Lane {
   readonly idle: boolean;
   /** Takes no more: quota spent, resting or full. */
   readonly saturated: boolean;
+  /** Takes no urgent ones either, which overtake the others: quota spent, resting, or full of them. */
+  readonly shut: boolean;
   enqueue(held: Held): void;
   /** Gives back what matches and is not in flight. */
   giveBack(match: (held: Held) => boolean, notBefore: number): void;

@@ -67,6 +67,7 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
   let ceilingUntil = Number.POSITIVE_INFINITY;
   let blockedSince = 0;
   let wasSaturated = false;
+  let wasShut = false;
   let timer: Timer | null = null;
   let timerAt = Number.POSITIVE_INFINITY;
 
@@ -78,15 +79,17 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
     submitReady();
     if (restUntil > now) {
       wasSaturated = true;
+      wasShut = true;
       return wakeAt(restUntil);
     }
     renderMore();
     openMore(now);
     closeSpent(now);
     if (demand() > 0 && Number.isFinite(ceilingUntil)) wakeAt(ceilingUntil);
-    const { saturated } = lane;
-    if (wasSaturated && !saturated) deps.relieved();
+    const { saturated, shut } = lane;
+    if ((wasSaturated && !saturated) || (wasShut && !shut)) deps.relieved();
     wasSaturated = saturated;
+    wasShut = shut;
   }
 
   /** Whether a message still wants to be sent; one that does not has been dealt with. */
@@ -312,8 +315,10 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
       return lines.size === 0 && opening === 0 && demand() === 0 && inFlight === 0 && restUntil <= clock.monotonic();
     },
     get saturated() {
-      if (demand() >= deps.capacity || turns.urgent >= deps.urgentCapacity) return true;
-      return blockedSince > 0 || restUntil > clock.monotonic();
+      return demand() >= deps.capacity || lane.shut;
+    },
+    get shut() {
+      return turns.urgent >= deps.urgentCapacity || blockedSince > 0 || restUntil > clock.monotonic();
     },
     enqueue(held) {
       if (stop.signal.aborted) return deps.giveBack(held, 0);

@@ -23,7 +23,7 @@ export interface Sites {
   /** Places messages in their lanes, then lets the lanes run. */
   place(messages: readonly Held[]): void;
   /** Domains of which no lane of this affinity takes more; their parts need not be claimed. */
-  saturatedDomains(affinity: string): string[];
+  saturatedDomains(affinity: string, urgent: boolean): string[];
   /** Nothing enters a lane any more: what comes goes back. */
   close(): void;
   readonly lanes: Iterable<Lane>;
@@ -162,12 +162,12 @@ export function openSites(deps: SitesDeps): Sites {
       for (const lane of touched) lane.pump();
       sweep(now);
     },
-    saturatedDomains(affinity) {
+    saturatedDomains(affinity, urgent) {
       const ips = settings.affinities.find((a) => a.name === affinity)?.ips ?? [];
       const full = new Map<string, number>();
       for (const lane of lanes.values())
         if (
-          lane.saturated &&
+          (urgent ? lane.shut : lane.saturated) &&
           ips.some((ip) => ip.publicId === lane.key.publicId && ip.address === lane.key.localAddress)
         )
           full.set(lane.key.site, (full.get(lane.key.site) ?? 0) + 1);
