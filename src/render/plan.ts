@@ -131,8 +131,9 @@ function attachmentsOf(attachments: readonly Attachment[], wrong: Wrong): MimeAt
     ) {
       wrong(`${path}.contentType`, "is not a media type such as application/pdf");
     }
-    if (!/^[^\p{Cc}]{0,200}$/u.test(filename))
-      wrong(`${path}.filename`, "has control characters or more than 200 characters");
+    // Readers decode an encoded word in a name too (against RFC 2047 §5), however it was written: what it hides would be the name.
+    if (!/^[^\p{Cc}]{0,200}$/u.test(filename) || filename.includes("=?"))
+      wrong(`${path}.filename`, "has control characters, an encoded word or more than 200 characters");
     if (!/^(?:[A-Za-z0-9.!#$%&'*+/=?^_`{|}~@-]{1,120})?$/.test(contentId))
       wrong(`${path}.contentId`, "is not a valid Content-ID");
     const clean = data.replace(/[\r\n\t ]/g, "");
