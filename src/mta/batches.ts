@@ -35,8 +35,8 @@ export function openBatches(pool: RenderPool, most: number, keys: () => RenderKe
 
   function dispatch(): void {
     planned = false;
-    // Two batches more than threads: a thread that ends finds its next one waiting though this loop is busy.
-    while (running < pool.threads + 2) {
+    // One batch more than threads: a thread that ends finds its next one waiting. Two more cost an urgent message 30 ms and gained nothing.
+    while (running <= pool.threads) {
       const heaps = urgent.size > 0 ? urgent : others;
       const next = heaps.entries().next().value;
       if (next === undefined) return;

@@ -53,9 +53,11 @@ export function openDeliveries(sql: Sql): Deliveries {
       const found = new Map<number, HeldDelivery>();
       // Read each time: a notification that was missed must not leave a delivery paused here that is being sent, nor an old deadline.
       for (const row of await claims.deliveriesById(sql, [...new Set(ids)])) {
+        const shared = held.has(row.id) ? null : await content(row.contentHash);
+        // Looked up behind the wait: another claim may have brought it meanwhile, and there is one of each.
         const known = held.get(row.id)?.delivery;
         if (known !== undefined) found.set(row.id, Object.assign(known, row));
-        else found.set(row.id, { ...row, content: await content(row.contentHash) });
+        else found.set(row.id, { ...row, content: shared ?? (await content(row.contentHash)) });
       }
       return found;
     },

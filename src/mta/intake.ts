@@ -26,6 +26,7 @@ const ACTIVE_MS = 200;
 /** Deliveries of each class that share the window at once. */
 const ACTIVE_MOST = 200;
 const URGENT_PARTS = 64;
+const CLAIM_PARTS = 3;
 const TAKE_OVER_PARTS = 200;
 
 export interface Intake {
@@ -77,6 +78,7 @@ export function openIntake(deps: IntakeDeps): Intake {
   /** Deliveries whose last part was released: perhaps done. */
   const closing = new Set<number>();
   let urgent = true;
+  let runningUrgent: Promise<void> | null = null;
   let again = false;
   let running: Promise<void> | null = null;
   let stopped = false;
@@ -106,7 +108,6 @@ export function openIntake(deps: IntakeDeps): Intake {
       again = false;
       if (!deps.ready()) return;
       try {
-        await claimUrgent();
         await close();
         await claimBulk();
         await tick();
@@ -125,7 +126,7 @@ export function openIntake(deps: IntakeDeps): Intake {
     const now = clock.monotonic();
     if (now < tickAt) return;
     tickAt = now + TICK_MS;
-    urgent = true;
+    wakeUrgent();
     activeStale = true;
     again = true;
     if ((await startScheduled(sql)).length > 0) empty.clear();
@@ -148,14 +149,23 @@ export function openIntake(deps: IntakeDeps): Intake {
     await finishDeliveries(sql, ids);
   }
 
+  /** Beside the other loop: an urgent message does not wait until a thousand others are loaded. */
+  function wakeUrgent(): void {
+    urgent = true;
+    if (runningUrgent !== null || stopped) return;
+    runningUrgent = claimUrgent()
+      .catch((error: unknown) => log.debug({ err: error }, "urgent parts cannot be claimed"))
+      .finally(() => (runningUrgent = null));
+  }
+
   async function claimUrgent(): Promise<void> {
-    while (urgent && heldUrgent < urgentWindow) {
+    while (urgent && !stopped && heldUrgent < urgentWindow && deps.ready()) {
       urgent = false;
       const saturated = settings.affinities.flatMap(({ name }) => deps.saturatedDomains(name, true));
       const limit = Math.min(URGENT_PARTS, urgentWindow - heldUrgent);
       const claimed = await claims.claimUrgentParts(sql, { owner, leaseMs, saturated }, limit);
-      if (claimed.length === limit) urgent = true;
       await accept(claimed);
+      if (claimed.length === limit) urgent = true;
     }
   }
 
@@ -182,7 +192,9 @@ export function openIntake(deps: IntakeDeps): Intake {
     });
     const holding = new Map<number, number>();
     for (const part of parts.values()) holding.set(part.delivery.id, (holding.get(part.delivery.id) ?? 0) + part.open);
-    const granted = shares.out(able, { window, room: window - heldBulk, partSize, holding });
+    // A few parts at a time: rows of thousands keep the event loop from everything else for too long.
+    const room = Math.min(window - heldBulk, CLAIM_PARTS * partSize);
+    const granted = shares.out(able, { window, room, partSize, holding });
     if (granted.length === 0) return;
     const wanted = granted.map((w) => ({
       ...w,
@@ -275,7 +287,7 @@ export function openIntake(deps: IntakeDeps): Intake {
   }
 
   function news(deliveryId: number): void {
-    urgent = true;
+    wakeUrgent();
     activeStale = true;
     if (deliveryId === 0) empty.clear();
     else empty.delete(deliveryId);
@@ -294,7 +306,7 @@ export function openIntake(deps: IntakeDeps): Intake {
         if (part.dueAt === Infinity) closing.add(id);
         else if (part.dueAt - now < TICK_MS) clock.after(Math.max(1, part.dueAt - now + 1), () => news(id));
       }
-      if (heldUrgent < urgentWindow) urgent = urgent || messages.some((part) => part.delivery.priority === 0);
+      if (urgent && heldUrgent < urgentWindow) wakeUrgent();
       if (messages.length > 0 || released.length > 0) wake();
     },
     lost(part) {
@@ -308,7 +320,7 @@ export function openIntake(deps: IntakeDeps): Intake {
     async stop() {
       stopped = true;
       timer?.cancel();
-      await running;
+      await Promise.all([running, runningUrgent]);
     },
   };
 }
