@@ -64,7 +64,7 @@ async function withDatabase(config: string | undefined, work: (sql: Sql) => Prom
   await withReleasers(async (releasers) => {
     const database = await openDatabase({ url, port, dataDir: settings.dataDir }, log);
     releasers.add(() => database.close());
-    const sql = openSql(database.url, { poolSize: 1, name: "postilion command" });
+    const sql = openSql(database.url, { poolSize: 1, name: "postilion command", answerMs: 3_600_000 });
     releasers.add(() => sql.end({ timeout: 5 }));
     await requireAnswer(sql);
     await work(sql);

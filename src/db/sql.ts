@@ -3,6 +3,7 @@
  * volume << 32 | number and stays under 2^53 until volume 2,097,152.
  */
 import postgres from "postgres";
+import { answeringSockets } from "./answering.ts";
 import { arrayTypes } from "./array-types.ts";
 
 export type Sql = postgres.Sql<{ bigint: number }>;
@@ -14,7 +15,11 @@ export interface SqlOptions {
   readonly poolSize: number;
   /** application_name, seen in pg_stat_activity. */
   readonly name: string;
+  /** How long a statement may go without an octet of an answer; default a minute. */
+  readonly answerMs?: number;
 }
+
+const ANSWER_MS = 60_000;
 
 /** Opens a lazy pool on a `postgres://` URL. Close with `sql.end({ timeout: seconds })`. */
 export function openSql(url: string, options: SqlOptions): Sql {
@@ -33,6 +38,8 @@ export function openSql(url: string, options: SqlOptions): Sql {
     // See array-types.ts: it is told, so it need not ask.
     fetch_types: false,
     connect_timeout: 10,
+    // Known to the driver, not to its types.
+    ...({ socket: answeringSockets(options.answerMs ?? ANSWER_MS) } as object),
     // Seconds until a connection is tried again. The driver's own back-off goes to 20 s: that long every process would stand still after
     // the database is back, and every request would wait for its 503.
     backoff: (tries: number) => (0.5 + Math.random() / 2) * Math.min(1, 0.03 * 2 ** tries),

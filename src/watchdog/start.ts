@@ -172,7 +172,8 @@ async function openOwnDatabase(
 
 /** Schema and first token; null when there was a token before. */
 async function prepare(url: string, log: Log): Promise<string | null> {
-  const sql = openSql(url, { poolSize: 1, name: "postilion watchdog" });
+  // A migration of a large table says nothing for a long time.
+  const sql = openSql(url, { poolSize: 1, name: "postilion watchdog", answerMs: 3_600_000 });
   try {
     await requireAnswer(sql);
     await migrate(sql, log);
