@@ -24,6 +24,9 @@ export function openThreads<Task, Result>(file: string, count: number): Threads<
     concurrentTasksPerWorker: 1,
     idleTimeout: Number.POSITIVE_INFINITY,
     atomics: "sync",
+    // A small nursery is swept often, and with it the memory of messages that were handed over or sent: with V8's own size 80 MB
+    // of them a second wait for the collector.
+    resourceLimits: { maxYoungGenerationSizeMb: 8 },
   });
   let running = 0;
   return {

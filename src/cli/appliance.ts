@@ -8,6 +8,9 @@ import { logOptions, runService } from "../service.ts";
 import { startAppliance } from "../watchdog/start.ts";
 import { UsageError } from "./usage.ts";
 
+/** See base/threads.ts: the same for the main thread of each module. */
+const NURSERY = ["--max-semi-space-size=4"];
+
 /** Runs every module as a child process until told to stop; the exit code. */
 export async function start(config: string | undefined): Promise<number> {
   const settings = loadSettings(config, process.env);
@@ -20,6 +23,7 @@ export async function start(config: string | undefined): Promise<number> {
     modules: rows.map(({ name, processes }) => ({ name, processes: processes(settings) })),
     argumentsOf: (module, slot) => [
       ...process.execArgv,
+      ...NURSERY,
       main,
       "run",
       module,
