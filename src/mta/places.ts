@@ -22,8 +22,10 @@ export function openPlaces<L extends { pump(): void }>(most: number, onCrowded: 
   function callNext(): void {
     planned = false;
     for (const waiting of [urgentOnes, others])
-      for (const lane of [...waiting]) {
-        if (taken >= most) return;
+      // Each of them once: one that finds no room enters the line again, behind the others.
+      for (let left = waiting.size; left > 0 && taken < most; left--) {
+        const lane = waiting.values().next().value;
+        if (lane === undefined) break;
         waiting.delete(lane);
         lane.pump();
       }
