@@ -84,7 +84,7 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
       for (const each of sites.lanes) each.giveBack(() => true, at);
     },
   });
-  const batches = openBatches(deps.pool, settings.batch, deps.keys);
+  const batches = openBatches(clock, deps.pool, settings.batch, deps.keys);
   const places = openPlaces<Lane>(settings.sessions, () => {
     for (const lane of sites.lanes) lane.closeIdle();
   });

@@ -63,6 +63,8 @@ export interface RenderTask {
 
 /** The messages of a task, one behind the other in one piece of memory that changes hands without being copied. */
 export interface RenderBatch {
+  /** Time in the thread, per message. */
+  readonly messageMs: number;
   readonly bytes: ArrayBuffer;
   /** In the order of the jobs. */
   readonly messages: readonly (

@@ -23,6 +23,8 @@ export interface RenderPool {
   readonly threads: number;
   /** Batches at work or waiting for a thread. */
   readonly running: number;
+  /** What a message takes of a thread, smoothed; waiting for a thread is not in it. */
+  readonly messageMs: number;
   render(content: SharedContent, keys: RenderKeys, jobs: readonly RenderJob[]): Promise<RenderResult[]>;
   close(): Promise<void>;
 }
@@ -30,6 +32,8 @@ export interface RenderPool {
 export function openRenderPool(options: { readonly threads: number; readonly log: Log }): RenderPool {
   const { log } = options;
   const threads = openThreads<RenderTask, RenderBatch>(join(import.meta.dirname, "render.worker.ts"), options.threads);
+
+  let messageMs = 0.4;
 
   /** Whoever of the batch is guilty fails; a thread that could not be had is nobody's fault. */
   async function alone(task: RenderTask): Promise<RenderResult[]> {
@@ -59,10 +63,15 @@ export function openRenderPool(options: { readonly threads: number; readonly log
     get running() {
       return threads.running;
     },
+    get messageMs() {
+      return messageMs;
+    },
     async render(content, keys, jobs) {
       const task = { content, keys, jobs };
       try {
-        return unpack(await threads.run(task, BATCH_MS));
+        const batch = await threads.run(task, BATCH_MS);
+        if (batch.messageMs > 0) messageMs = messageMs * 0.9 + batch.messageMs * 0.1;
+        return unpack(batch);
       } catch (error) {
         log.warn(
           { err: error, messages: jobs.length },

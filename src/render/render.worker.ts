@@ -22,9 +22,10 @@ export default function render({ content, keys, jobs }: RenderTask): RenderBatch
   } catch (error) {
     // Checked when it was submitted: what cannot be compiled now never will be.
     const why = `content: ${error instanceof Error ? error.message : String(error)}`;
-    return { bytes: new ArrayBuffer(0), messages: jobs.map(({ id }) => ({ id, error: why })) };
+    return { messageMs: 0, bytes: new ArrayBuffer(0), messages: jobs.map(({ id }) => ({ id, error: why })) };
   }
   const now = Date.now();
+  const began = performance.now();
   const made = jobs.map((job) => composer.render(job, now));
   let size = 0;
   for (const one of made) if ("from" in one) size += one.bytes.length;
@@ -39,7 +40,8 @@ export default function render({ content, keys, jobs }: RenderTask): RenderBatch
     start = end;
     return placed;
   });
-  return handOver({ bytes, messages }, [bytes]);
+  const messageMs = (performance.now() - began) / Math.max(1, jobs.length);
+  return handOver({ messageMs, bytes, messages }, [bytes]);
 }
 
 function composerOf(content: RenderTask["content"], keys: RenderTask["keys"]): Composer {

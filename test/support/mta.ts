@@ -48,6 +48,7 @@ export const plainPool: RenderPool = {
   threads: 2,
   queued: 0,
   running: 0,
+  messageMs: 0.1,
   render: (_content: unknown, _keys: unknown, jobs: readonly { id: number; variables: string }[]) =>
     Promise.resolve(
       jobs.map(({ id, variables }) =>
