@@ -10,7 +10,7 @@ import type { RenderKeys, RenderPool } from "../render/pool.ts";
 import type { Held } from "./held.ts";
 
 const TARGET_MS = 40;
-const URGENT_TARGET_MS = 8;
+const URGENT_TARGET_MS = 4;
 /** Transactional mail comes in company: so long after the last one the next is expected. */
 const URGENT_MS = 30_000;
 /** One batch is one piece of memory. */
@@ -41,7 +41,7 @@ export function openBatches(clock: Clock, pool: RenderPool, most: number, keys: 
     planned = false;
     const target = clock.monotonic() - urgentAt < URGENT_MS ? URGENT_TARGET_MS : TARGET_MS;
     // One batch more than threads: a thread that ends finds its next one waiting. Two more cost an urgent message 30 ms and gained nothing.
-    while (running <= pool.threads) {
+    while (running < pool.threads + (target === TARGET_MS ? 1 : 0)) {
       const heaps = urgent.size > 0 ? urgent : others;
       const next = heaps.entries().next().value;
       if (next === undefined) return;
