@@ -132,7 +132,7 @@ const mta = z
     window: count(4000, "Messages a process holds claimed in memory"),
     leaseMs: ms(60_000, "How long a claim lasts without renewal; a dead machine's parts return after it"),
     sessions: count(1000, "SMTP sessions of a process"),
-    batch: count(64, "Messages a thread renders in one task"),
+    batch: count(48, "Messages a thread renders in one task"),
     verifyMode: z
       .boolean()
       .default(false)

@@ -28,7 +28,7 @@ const PARK_MS = 10_000;
 const FULL_WAIT_MS = 10_000;
 const FULL_MOST_MS = 60_000;
 /** Messages rendered beyond what the sessions of a busy lane take next: two batches a thread; with 64 tasks were small and 10 % slower. */
-const AHEAD = 160;
+const AHEAD = 128;
 /** When the threads could not render, for a reason of their own. */
 const RENDER_AGAIN_MS = 2_000;
 const LATE = outcome("expired", "local", { text: "the deadline passed while it waited" });

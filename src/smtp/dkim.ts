@@ -213,7 +213,11 @@ function foldList(names: readonly string[]): string {
   return out;
 }
 
-const foldText = (text: string): string => text.replace(/.{72}(?=.)/g, "$&\r\n\t");
+function foldText(text: string): string {
+  let out = text.slice(0, 72);
+  for (let at = 72; at < text.length; at += 72) out += `\r\n\t${text.slice(at, at + 72)}`;
+  return out;
+}
 
 /** The value of the TXT record at `<selector>._domainkey.<domain>` for a private key (RFC 6376 §3.6.1, RFC 8463 §4). */
 export function dkimDnsRecord(pem: string): string {
