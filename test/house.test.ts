@@ -17,7 +17,7 @@ const ROWS: readonly (readonly string[])[] = [
   ["main.ts", "modules.ts", "service.ts", "cli"],
   ["mta", "stat", "inmail", "redirector", "web", "workflow", "sms", "syslogd", "watchdog"],
   ["render"],
-  ["smtp", "config", "db", "http"],
+  ["smtp", "config", "db", "http", "quota"],
   ["model"],
   ["base"],
 ];

@@ -3,6 +3,7 @@
  * from this schema (`config/describe.ts`), so they cannot disagree with it. Units are in the name (`Ms`, `Bytes`) or the sentence.
  */
 import { z } from "zod";
+import { statSettingsSchema } from "./stat-settings.ts";
 
 const ms = (fallback: number, text: string) => z.number().int().min(0).default(fallback).describe(text);
 const count = (fallback: number, text: string, min = 1) => z.number().int().min(min).default(fallback).describe(text);
@@ -89,6 +90,11 @@ const ip = z.strictObject({
   publicId: z.number().int().min(0).default(0).describe("Number of the public IP: the key of every quota"),
   weight: z.number().min(0).default(1).describe("Share of this IP among those of the affinity"),
   helo: z.string().default("").describe("EHLO name of this IP; empty: mta.helo"),
+  includeDomains: z
+    .array(z.string())
+    .default([])
+    .describe("Masks over recipient domains: this IP is used for these only; empty: for all"),
+  excludeDomains: z.array(z.string()).default([]).describe("Masks over recipient domains this IP is not used for"),
 });
 
 const rule = z.strictObject({
@@ -199,6 +205,7 @@ export const settingsSchema = z.strictObject({
   database,
   web,
   mta,
+  stat: statSettingsSchema,
   watchdog,
   dkim: z.array(dkim).default([]).describe("Signing keys; every key whose domain matches signs"),
   returnPathDomain: z.string().default("bounces.localhost").describe("Default domain of the envelope sender"),
