@@ -1,17 +1,16 @@
 /**
- * Loads the settings: the file, then the environment over it, then the check against the schema; and the only importer of yaml. All
- * that is wrong is said at once, each thing with its path, its line in the file and, for a name nobody knows, the name that was meant.
+ * Loads the settings: the file, then the environment over it, then the check against the schema. All that is wrong is said at once,
+ * each thing with its path, its line in the file and, for a name nobody knows, the name that was meant.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { LineCounter, isMap, isNode, isScalar, parse, parseDocument } from "yaml";
 import { Fault } from "../base/faults.ts";
 import { namesAt, nodeAt } from "./describe.ts";
 import { nearest } from "./nearest.ts";
 import { type Settings, type SettingsProblem, checkSettings } from "./settings.ts";
+import { type YamlPath, parseYamlValue, readYaml } from "./yaml.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
-type Path = readonly (string | number)[];
 
 const PLACES = ["./postilion.yaml", "/etc/postilion/postilion.yaml"];
 
@@ -65,7 +64,7 @@ function told({ path, text, unknown }: SettingsProblem): string {
 interface Source {
   readonly values: Record<string, unknown>;
   /** `<file>:<line>` of a path, or of what is nearest above it. */
-  where(path: Path): string;
+  where(path: YamlPath): string;
 }
 
 function readSource(file: string): Source {
@@ -75,47 +74,13 @@ function readSource(file: string): Source {
   } catch (error) {
     throw new Fault("SETTINGS_UNREADABLE", `${file}: ${(error as Error).message}`, error);
   }
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
-  if (document.errors.length > 0) {
-    throw new Fault(
-      "SETTINGS_INVALID",
-      list(document.errors.map((error) => `${file}:${error.linePos?.[0].line ?? 1}: ${error.message}`)),
-    );
-  }
-  // maxAliasCount: a file of a few lines could otherwise unfold into gigabytes.
-  const values: unknown = withoutEmpty(document.toJS({ maxAliasCount: 100 }));
+  const read = readYaml(text, file);
+  if ("problems" in read) throw new Fault("SETTINGS_INVALID", list(read.problems));
+  const { values, where } = read;
   if (values !== undefined && (typeof values !== "object" || values === null || Array.isArray(values))) {
     throw new Fault("SETTINGS_INVALID", `${file}:1: settings are 'name: value' lines`);
   }
-  const offsetOf = (path: Path): number | undefined => {
-    const parent = path.length < 2 ? document.contents : document.getIn(path.slice(0, -1), true);
-    if (isMap(parent)) {
-      const pair = parent.items.find(({ key }) => isScalar(key) && String(key.value) === String(path.at(-1)));
-      if (isNode(pair?.key)) return pair.key.range?.[0];
-    }
-    const node = document.getIn(path, true);
-    return isNode(node) ? node.range?.[0] : undefined;
-  };
-  return {
-    values: (values ?? {}) as Record<string, unknown>,
-    where(path) {
-      for (let length = path.length; length > 0; length--) {
-        const offset = offsetOf(path.slice(0, length));
-        if (offset !== undefined) return `${file}:${lines.linePos(offset).line}`;
-      }
-      return file;
-    },
-  };
-}
-
-/** Takes out what stands in the file as a bare `name:`: a group whose settings are all commented out. */
-function withoutEmpty(value: unknown): unknown {
-  if (value === null) return undefined;
-  if (Array.isArray(value)) return value.map(withoutEmpty);
-  if (typeof value !== "object") return value;
-  const kept = Object.entries(value).map(([name, child]): [string, unknown] => [name, withoutEmpty(child)]);
-  return Object.fromEntries(kept.filter(([, child]) => child !== undefined));
+  return { values: (values ?? {}) as Record<string, unknown>, where };
 }
 
 /**
@@ -143,7 +108,7 @@ function applyEnvironment(values: Record<string, unknown>, env: Env, origins: Ma
     }
     if (path.length === 0) continue;
     try {
-      put(values, path, nodeAt(path)?.type === "string" ? text : parse(text));
+      put(values, path, nodeAt(path)?.type === "string" ? text : parseYamlValue(text));
       origins.set(path.join("."), variable);
     } catch (error) {
       problems.push(`${variable}: ${(error as Error).message}`);
