@@ -45,6 +45,12 @@ const BENCHES: readonly Row[] = [
     load: async () => (await import("./scale.ts")).scale,
   },
   {
+    name: "hosts",
+    about: "one quota for three mta hosts and a stat host in network namespaces, cut off and killed meanwhile",
+    long: true,
+    load: async () => (await import("./hosts.ts")).hosts,
+  },
+  {
     name: "chaos",
     about: "kill -9 again and again in a delivery: nothing lost, doubles only in doubt",
     long: true,
