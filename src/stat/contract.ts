@@ -6,7 +6,12 @@ import type { ClientMessage, PathReport, ReplySample, ServerMessage } from "../q
 /** The quotas: who holds which connections and messages, who waits for what. No sockets, no timers: `tick` is called at `nextAt`. */
 export interface Engine {
   /** A member or observer said hello and was believed. Sends `welcome` (without the proof: the server adds it) and what follows. */
-  join(member: string, hello: Extract<ClientMessage, { t: "hello" }>, now: number, send: (m: ServerMessage) => void): void;
+  join(
+    member: string,
+    hello: Extract<ClientMessage, { t: "hello" }>,
+    now: number,
+    send: (m: ServerMessage) => void,
+  ): void;
   /** Its connection is lost. Its share is kept for it until the horizon. */
   leave(member: string, now: number): void;
   /** Every message of a member but `hello`, `report`, `lanes` and `query`. An Error's message goes to the client, which is cut off. */
@@ -41,8 +46,8 @@ export interface CounterState {
 
 /** What stands above the rules: back-off, circuit breaker, warm-up, suspensions. Asked for each path at each grant: must be cheap. */
 export interface Governor {
-  /** The limits of a path now. `hold`: nothing may go at all, and why. */
-  govern(site: string, path: Path, limits: Limits, now: number): { readonly limits: Limits; readonly hold: Hold | null };
+  /** What may go on a path now, under the limits of its rule. */
+  govern(site: string, path: Path, limits: Limits, now: number): Governed;
   /** Messages were granted on a path (warm-up counts them), or given back (negative). */
   granted(site: string, path: Path, messages: number, now: number): void;
   observe(report: readonly PathReport[], replies: readonly ReplySample[], now: number): void;
@@ -54,6 +59,21 @@ export interface Governor {
   restore(snapshot: unknown, now: number): void;
   /** What is at work, for people. */
   list(now: number): readonly Measure[];
+}
+
+/** Measures count by site × public id, whatever the scope of the rule is: so these come beside the rule's own counters, never in them. */
+export interface Governed {
+  /**
+   * The given limits, the same object when nothing is at work; else with tighter values, for the client and for people (the object is the
+   * same one as long as nothing changes). The counters of the rule go on with the rule's own limits.
+   */
+  readonly limits: Limits;
+  /** Nothing may go at all, and why. */
+  readonly hold: Hold | null;
+  /** At most so many connections at once of this site × public id; Infinity: as the rule says. */
+  readonly connections: number;
+  /** At most so many messages may be granted on this site × public id now (then say so by `granted`); Infinity: as the rule says. 0 only with a hold. */
+  readonly messages: number;
 }
 
 /** Something the governor does now, or did. */
