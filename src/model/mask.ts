@@ -1,10 +1,11 @@
 /**
- * Masks over host and domain names: `*` stands for any characters, `?` for one. Letter case does not count. A match takes at most the
- * product of both lengths, whatever stands in mask or name: names come from the DNS of strangers.
+ * Masks over names of hosts and domains, and over other text: `*` stands for any characters, none too, `?` for one; both ends are
+ * anchored, letter case does not count. A match takes at most the product of both lengths, whatever stands in mask or text: names come
+ * from the DNS of strangers, and replies from their servers.
  */
 
-/** Whether a name matches. */
-export type Mask = (name: string) => boolean;
+/** Whether a text matches. */
+export type Mask = (text: string) => boolean;
 
 /** Longest mask: no name is longer (RFC 1035 §2.3.4). */
 const MOST = 255;
@@ -30,7 +31,7 @@ export function compileMask(text: string): Mask {
     if (mask.startsWith("*")) return (name) => name.toLowerCase().endsWith(rest);
     if (!mask.startsWith("?")) return (name) => name.toLowerCase() === mask;
   }
-  return (name) => matches(mask, name.toLowerCase());
+  return (name) => matches(mask, name.toLowerCase(), false);
 }
 
 /** One of several; none of none. */
@@ -43,7 +44,7 @@ export function compileMasks(texts: readonly string[]): Mask {
 
 /** Whether `wide` surely matches every name that `narrow` matches. */
 export function maskCovers(wide: string, narrow: string): boolean {
-  return matches(simple(wide.toLowerCase()), simple(narrow.toLowerCase()));
+  return matches(simple(wide.toLowerCase()), simple(narrow.toLowerCase()), true);
 }
 
 /** Wildcards side by side in one order: first each `?`, then one `*`. */
@@ -55,25 +56,25 @@ function simple(mask: string): string {
 }
 
 /**
- * Each part between two `*` is taken where it first fits, so only the last `*` is ever tried again. A `*` in the name (another mask, for
- * `maskCovers`) stands for any characters and is taken by a `*` only; a `?` by `?` or `*`.
+ * Each part between two `*` is taken where it first fits, so only the last `*` is ever tried again. `overMask`: the text is a mask itself,
+ * and its `*` stands for any characters, so that nothing but a `*` takes it.
  */
-function matches(mask: string, name: string): boolean {
+function matches(mask: string, text: string, overMask: boolean): boolean {
   let m = 0;
-  let n = 0;
+  let t = 0;
   let star = -1;
   let taken = 0;
-  while (n < name.length) {
+  while (t < text.length) {
     const char = mask[m];
     if (char === "*") {
       star = m++;
-      taken = n;
-    } else if (char === "?" ? name[n] !== "*" : char === name[n]) {
+      taken = t;
+    } else if (char === "?" ? !overMask || text[t] !== "*" : char === text[t]) {
       m++;
-      n++;
+      t++;
     } else if (star >= 0) {
       m = star + 1;
-      n = ++taken;
+      t = ++taken;
     } else {
       return false;
     }

@@ -32,6 +32,10 @@ describe("matching", () => {
     ["a+", "aa", false],
     ["[ab]", "a", false],
     ["^a$", "a", false],
+    // In a text a star is a character like others: replies hold them.
+    ["4?1 *", "4*1 ***", true],
+    ["?", "*", true],
+    ["\\d", "5", false],
   ])("%s on %s: %s", (mask, name, expected) => {
     expect(compileMask(mask)(name)).toBe(expected);
   });
