@@ -3,6 +3,7 @@
  * from this schema (`config/describe.ts`), so they cannot disagree with it. Units are in the name (`Ms`, `Bytes`) or the sentence.
  */
 import { z } from "zod";
+import { affinityProblems } from "./affinities.ts";
 import { statSettingsSchema } from "./stat-settings.ts";
 
 const ms = (fallback: number, text: string) => z.number().int().min(0).default(fallback).describe(text);
@@ -159,6 +160,10 @@ const mta = z
         z.strictObject({ name: z.string().describe("What a delivery names"), ips: z.array(ip).min(1).prefault([{}]) }),
       )
       .min(1)
+      .superRefine((affinities, context) => {
+        for (const { path, text } of affinityProblems(affinities))
+          context.addIssue({ code: "custom", path: [...path], message: text });
+      })
       .prefault([{ name: "default" }])
       .describe("Named sets of outgoing IPs"),
     rules: z.array(rule).default([]).describe("First match wins; a last rule * with the defaults is always there"),
