@@ -2,9 +2,9 @@
 import { createHash } from "node:crypto";
 import type { Content, DeliverySettings, Mailbox } from "../model/delivery.ts";
 import { DEFAULT_RETRY_SCHEDULE, DEFAULT_VALIDITY } from "../model/delivery.ts";
-import { nearest } from "../config/nearest.ts";
 import { Problem, type ProblemItem } from "../http/problem.ts";
 import { domainRefusal, parseAddress, toAsciiDomain } from "../smtp/addresses.ts";
+import { affinityRefusal } from "./affinity.ts";
 import type { ContentRequest, NewDeliveryRequest } from "./requests.ts";
 import { isDeeperThan, MOST_DEPTH } from "./intake/rows.ts";
 
@@ -73,13 +73,8 @@ export function prepare(
   const replyTo = request.replyTo === undefined ? null : readMailbox(request.replyTo, "replyTo", wrong);
   const returnPathDomain = readDomain(request.returnPathDomain ?? defaults.returnPathDomain, "returnPathDomain", wrong);
   const affinity = request.affinity ?? defaults.affinities[0] ?? "default";
-  if (!defaults.affinities.includes(affinity)) {
-    const meant = nearest(affinity, defaults.affinities);
-    wrong(
-      "affinity",
-      `there is no such affinity; known: ${defaults.affinities.join(", ")}${meant === "" ? "" : ` (did you mean ${meant}?)`}`,
-    );
-  }
+  const refused = affinityRefusal(affinity, defaults.affinities);
+  if (refused !== "") wrong("affinity", refused);
   if (request.notBefore !== undefined && request.notAfter !== undefined && request.notAfter <= request.notBefore) {
     wrong("notAfter", "must be later than notBefore");
   }

@@ -7,6 +7,7 @@ import { COMMANDS, changeState } from "../db/states.ts";
 import { setVolume } from "../db/volumes.ts";
 import { Problem, type ProblemItem } from "../http/problem.ts";
 import { deliveryAnswer } from "./answers.ts";
+import { affinityRefusal } from "./affinity.ts";
 import type { ApiContext } from "./context.ts";
 import { prepare } from "./content.ts";
 import { layOut } from "./intake/layout.ts";
@@ -17,6 +18,14 @@ import { readObjectRow, type RecipientRow } from "./intake/rows.ts";
 
 export function addDeliveryRoutes(context: ApiContext): void {
   const { sql, clock, defaults } = context;
+
+  /** The settings may have lost the affinity since the delivery was made: no mta would ever take it. */
+  async function requireAffinity(id: number, command: string): Promise<void> {
+    const found = await findDelivery(sql, id);
+    if (found === null) throw absent();
+    const refused = affinityRefusal(found.affinity, defaults.affinities);
+    if (refused !== "") throw new Problem(409, `${command} is not possible: affinity ${found.affinity}: ${refused}`);
+  }
 
   addRoute(context, {
     method: "POST",
@@ -90,6 +99,7 @@ export function addDeliveryRoutes(context: ApiContext): void {
       params: byId,
       body: reasoned,
       async handle({ params, body }) {
+        if (command === "start" || command === "resume") await requireAffinity(params.id, command);
         const changed = await changeState(sql, params.id, command, body.reason);
         if (changed.kind === "absent") throw absent();
         if (changed.kind === "refused") {

@@ -151,6 +151,24 @@ test("states: start needs recipients, commands repeat without harm, the impossib
   expect((await api.get(`/v1/deliveries/${id}/messages?status=pending`)).body["messages"]).toHaveLength(0);
 });
 
+test("an affinity that the settings have lost: start and resume say so, stop still works", async () => {
+  const draft = await api.delivery({ recipients: [{ email: "a@example.com" }] });
+  const paused = await api.delivery({ recipients: [{ email: "a@example.com" }], start: true });
+  await api.post(`/v1/deliveries/${paused}/pause`);
+  await api.db.sql`update delivery set affinity = 'newz' where id in ${api.db.sql([draft, paused])}`;
+  const detail = "is not possible: affinity newz: there is no such affinity; known: news, alerts (did you mean news?)";
+  expect(await api.post(`/v1/deliveries/${draft}/start`)).toMatchObject({
+    status: 409,
+    body: { detail: `start ${detail}` },
+  });
+  expect(await api.post(`/v1/deliveries/${paused}/resume`)).toMatchObject({
+    status: 409,
+    body: { detail: `resume ${detail}` },
+  });
+  expect((await api.get(`/v1/deliveries/${paused}`)).body["state"]).toBe("paused");
+  expect((await api.post(`/v1/deliveries/${paused}/stop`)).status).toBe(200);
+});
+
 test("a start before its time waits in ready", async () => {
   const id = await api.delivery({
     notBefore: "2100-01-01T00:00:00Z",

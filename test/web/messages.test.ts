@@ -50,6 +50,16 @@ test("a message is durable, due and announced when it is answered", async () => 
   expect(JSON.parse(content!["body"])).toMatchObject({ toName: "{{toName}}", text: "Thanks {{name}}", html: "" });
 });
 
+test("an affinity that exists nowhere is refused, with the nearest name and all of them; nothing is made", async () => {
+  const [before] = await api.db.sql`select count(*)::int as deliveries from delivery`;
+  const answer = await api.post("/v1/messages", { ...GOOD, affinity: "defualt" });
+  expect(answer.status).toBe(400);
+  expect(answer.headers["content-type"]).toContain("application/problem+json");
+  const message = "there is no such affinity; known: default (did you mean default?)";
+  expect(answer.body).toMatchObject({ detail: `affinity: ${message}`, errors: [{ path: "affinity", message }] });
+  expect(await api.db.sql`select count(*)::int as deliveries from delivery`).toEqual([before]);
+});
+
 test("the same content is kept once", async () => {
   const before = await api.db.sql`select hash from content`;
   await Promise.all(
