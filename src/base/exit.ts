@@ -12,7 +12,7 @@ export const EXIT = {
   settings: 78,
 } as const;
 
-const FOR_PEOPLE: readonly FaultCode[] = ["SETTINGS_INVALID", "SETTINGS_UNREADABLE", "KEY_UNREADABLE"];
+const FOR_PEOPLE: readonly FaultCode[] = ["SETTINGS_INVALID", "SETTINGS_UNREADABLE", "RULES_INVALID", "KEY_UNREADABLE"];
 
 /** The exit code for what ended the process. */
 export function exitCodeOf(error: unknown): number {

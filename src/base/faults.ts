@@ -5,6 +5,7 @@
 export const FAULTS = {
   SETTINGS_UNREADABLE: "The settings file cannot be read",
   SETTINGS_INVALID: "The settings are not valid",
+  RULES_INVALID: "A file of rules is not valid",
   DATABASE_UNREACHABLE: "PostgreSQL does not answer",
   DATABASE_START: "The embedded PostgreSQL does not start",
   DATABASE_SCHEMA: "The database's schema is not the one this version needs",
