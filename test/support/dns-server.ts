@@ -6,7 +6,7 @@
 import { createSocket } from "node:dgram";
 import { createServer, type AddressInfo, type Socket } from "node:net";
 
-export type DnsType = "A" | "AAAA" | "MX" | "CNAME" | "TXT";
+export type DnsType = "A" | "AAAA" | "MX" | "CNAME" | "TXT" | "TLSA";
 export type Rcode = "NOERROR" | "FORMERR" | "SERVFAIL" | "NXDOMAIN" | "NOTIMP" | "REFUSED";
 
 /** The records of a name. A type that is absent has no records (NODATA). */
@@ -16,7 +16,12 @@ export interface DnsRecords {
   /** '' or '.' as exchanger: the root, as in a null MX. */
   readonly MX?: readonly (readonly [preference: number, exchanger: string])[];
   readonly CNAME?: string;
+  /** A text of more than 255 octets goes in several strings of one record. */
   readonly TXT?: readonly string[];
+  /** As in a zone: `3 1 1 0123ab…`. */
+  readonly TLSA?: readonly string[];
+  /** AD: validated. Said to those who asked for it, when every name on the way to the answer has it. */
+  readonly secure?: boolean;
   /** Answers every question about the name with this code. */
   readonly rcode?: Rcode;
   /** Types that are not answered at all. */
@@ -32,12 +37,17 @@ export interface DnsServer {
   zones: Zones;
   /** Every question since the start: `MX example.com`. */
   readonly queries: string[];
+  /** Sent instead of the answer that was made, over UDP or TCP; null: nothing. */
+  forge: ((answer: Buffer, over: "udp" | "tcp", question: Buffer) => Buffer | readonly Buffer[] | null) | null;
+  /** Answers FORMERR to questions with EDNS (RFC 6891 §7). */
+  plainOnly: boolean;
   close(): Promise<void>;
 }
 
-const TYPES: Readonly<Record<number, DnsType>> = { 1: "A", 5: "CNAME", 15: "MX", 16: "TXT", 28: "AAAA" };
-const NUMBERS: Readonly<Record<DnsType, number>> = { A: 1, CNAME: 5, MX: 15, TXT: 16, AAAA: 28 };
+const TYPES: Readonly<Record<number, DnsType>> = { 1: "A", 5: "CNAME", 15: "MX", 16: "TXT", 28: "AAAA", 52: "TLSA" };
+const NUMBERS: Readonly<Record<DnsType, number>> = { A: 1, CNAME: 5, MX: 15, TXT: 16, AAAA: 28, TLSA: 52 };
 const RCODES: readonly Rcode[] = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"];
+/** Without EDNS0, RFC 1035 §4.2.1. */
 const UDP_LIMIT = 512;
 const TTL = 60;
 
@@ -55,9 +65,10 @@ export async function openDnsServer(zones: Zones, options: { readonly port?: num
       // RFC 1035 §4.2.2: two octets of length before each message.
       while (held.length >= 2 && held.length >= 2 + held.readUInt16BE(0)) {
         const end = 2 + held.readUInt16BE(0);
-        const reply = respond(held.subarray(2, end), server, 65_535);
+        const question = held.subarray(2, end);
         held = held.subarray(end);
-        if (reply !== null) socket.write(Buffer.concat([uint16(reply.length), reply]));
+        for (const reply of replies(question, server, "tcp"))
+          socket.write(Buffer.concat([uint16(reply.length), reply]));
       }
     });
   });
@@ -65,6 +76,8 @@ export async function openDnsServer(zones: Zones, options: { readonly port?: num
     port: 0,
     zones,
     queries,
+    forge: null,
+    plainOnly: false,
     async close() {
       for (const socket of sockets) socket.destroy();
       await new Promise<void>((resolve) => tcp.close(() => resolve()));
@@ -72,8 +85,7 @@ export async function openDnsServer(zones: Zones, options: { readonly port?: num
     },
   };
   udp.on("message", (question, peer) => {
-    const reply = respond(question, server, UDP_LIMIT);
-    if (reply !== null) udp.send(reply, peer.port, peer.address);
+    for (const reply of replies(question, server, "udp")) udp.send(reply, peer.port, peer.address);
   });
   // Both on one port: a free one of UDP may be taken in TCP, so it is tried again with another.
   for (let tries = 0; ; tries++) {
@@ -102,13 +114,26 @@ interface Answer {
   readonly data: Buffer;
 }
 
-/** The answer to one message, or null when it gets none. */
-function respond(query: Buffer, server: DnsServer, limit: number): Buffer | null {
+function replies(question: Buffer, server: DnsServer, over: "udp" | "tcp"): readonly Buffer[] {
+  const answer = respond(question, server, over === "tcp" ? 65_535 : null);
+  if (answer === null || server.forge === null) return answer === null ? [] : [answer];
+  const forged = server.forge(answer, over, question);
+  return forged === null ? [] : Buffer.isBuffer(forged) ? [forged] : (forged as readonly Buffer[]);
+}
+
+/** The answer to one message, or null when it gets none. `most`: its octets; null: as many as the question takes. */
+function respond(query: Buffer, server: DnsServer, most: number | null): Buffer | null {
   // Nothing to answer to: no header, or itself an answer.
   if (query.length < 12 || (query[2]! & 0x80) !== 0) return null;
   const question = readQuestion(query);
-  if (question === null) return encode(query, 12, "FORMERR", [], limit);
+  if (question === null) return encode(query, 12, "FORMERR", [], UDP_LIMIT);
   const { name, type, end } = question;
+  // OPT (RFC 6891 §6.1.2) right behind the question, as clients send it.
+  const edns = query.readUInt16BE(10) > 0 && query.length >= end + 11 && query.readUInt16BE(end + 1) === 41;
+  if (edns && server.plainOnly) return encode(query, 12, "FORMERR", [], UDP_LIMIT);
+  const limit = most ?? (edns ? Math.max(UDP_LIMIT, query.readUInt16BE(end + 3)) : UDP_LIMIT);
+  // Asked for by AD (RFC 6840 §5.7).
+  let secure = (query[3]! & 0x20) !== 0;
   if (type === undefined) return encode(query, end, "NOERROR", [], limit);
   server.queries.push(`${type} ${name}`);
   const answers: Answer[] = [];
@@ -116,11 +141,12 @@ function respond(query: Buffer, server: DnsServer, limit: number): Buffer | null
   for (let hops = 0; hops < 10; hops++) {
     const found = lookup(server.zones, at, type);
     if (typeof found === "string") return encode(query, end, found, answers, limit);
+    secure &&= found.secure === true;
     if (found.silent === true || found.silent?.includes(type)) return null;
     if (found.rcode !== undefined && found.rcode !== "NOERROR") return encode(query, end, found.rcode, answers, limit);
     if (found.CNAME === undefined || type === "CNAME") {
       for (const data of records(found, type)) answers.push({ name: at, type, data });
-      return encode(query, end, "NOERROR", answers, limit);
+      return encode(query, end, "NOERROR", answers, limit, secure);
     }
     answers.push({ name: at, type: "CNAME", data: encodeName(found.CNAME) });
     at = found.CNAME.toLowerCase();
@@ -138,7 +164,8 @@ function records(found: DnsRecords, type: DnsType): Buffer[] {
   if (type === "AAAA") return (found.AAAA ?? []).map(encodeIpv6);
   if (type === "MX")
     return (found.MX ?? []).map(([preference, mx]) => Buffer.concat([uint16(preference), encodeName(mx)]));
-  if (type === "TXT") return (found.TXT ?? []).map(encodeText);
+  if (type === "TXT") return (found.TXT ?? []).map(encodeTexts);
+  if (type === "TLSA") return (found.TLSA ?? []).map(encodeTlsa);
   return found.CNAME === undefined ? [] : [encodeName(found.CNAME)];
 }
 
@@ -159,7 +186,14 @@ function readQuestion(query: Buffer): { name: string; type: DnsType | undefined;
 }
 
 /** `end`: where the question ends. An answer that is too long goes without records and with TC, so that the client asks over TCP. */
-function encode(query: Buffer, end: number, rcode: Rcode, answers: readonly Answer[], limit: number): Buffer {
+function encode(
+  query: Buffer,
+  end: number,
+  rcode: Rcode,
+  answers: readonly Answer[],
+  limit: number,
+  secure = false,
+): Buffer {
   const body = answers.map(({ name, type, data }) =>
     Buffer.concat([
       encodeName(name),
@@ -176,7 +210,7 @@ function encode(query: Buffer, end: number, rcode: Rcode, answers: readonly Answ
   const header = Buffer.alloc(12);
   header.writeUInt16BE(query.readUInt16BE(0), 0);
   header[2] = 0x80 | (truncated ? 0x02 : 0) | (query[2]! & 0x01); // QR, TC, RD as asked
-  header[3] = 0x80 | RCODES.indexOf(rcode); // RA
+  header[3] = 0x80 | (secure ? 0x20 : 0) | RCODES.indexOf(rcode); // RA, AD
   header.writeUInt16BE(end > 12 ? 1 : 0, 4);
   header.writeUInt16BE(truncated ? 0 : answers.length, 6);
   return Buffer.concat([header, query.subarray(12, end), ...(truncated ? [] : body)]);
@@ -190,6 +224,15 @@ function encodeName(name: string): Buffer {
 function encodeText(text: string): Buffer {
   const bytes = Buffer.from(text, "latin1");
   return Buffer.concat([Buffer.from([bytes.length]), bytes]);
+}
+
+function encodeTexts(text: string): Buffer {
+  return Buffer.concat((text.match(/[^]{1,255}/g) ?? [""]).map(encodeText));
+}
+
+function encodeTlsa(text: string): Buffer {
+  const [usage, selector, matching, hex = ""] = text.split(" ");
+  return Buffer.concat([Buffer.from([usage, selector, matching].map(Number)), Buffer.from(hex, "hex")]);
 }
 
 function encodeIpv6(ip: string): Buffer {
