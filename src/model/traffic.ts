@@ -119,8 +119,8 @@ export interface Traffic {
   ): Promise<ConnectionGrant | null>;
   /** What this lane waits for at the quota, or null: it waits for nothing there. */
   hold(lane: LaneKey): Hold | null;
-  /** What an attempt, or an attempt at a connection, came to: for statistics, back-off, warm-up. Never blocks. */
-  observe(path: Path, outcome: Outcome, bytes: number): void;
+  /** What an attempt, or an attempt at a connection, came to: for statistics, back-off, warm-up. `site`: '' or not given, the last one asked for there. */
+  observe(path: Path & { readonly site?: string }, outcome: Outcome, bytes: number): void;
   /** Called whenever a hold of a lane of this public id and site begins or ends, so that weights can be renormalised. */
   onChange(fn: (lane: Pick<LaneKey, "site" | "publicId">) => void): void;
   /** Lane states for "why", told to stat every few seconds: replaces what was told before. */

@@ -2,8 +2,9 @@
  * What a client and the statistics server say to each other: one JSON object a line, at most MOST_LINE octets, over TCP (design §6). Times
  * named `until` are the server's own milliseconds; a client learns them by `ping` and never trusts its own clock for a permission.
  *
- *     server: challenge      client: hello      server: welcome, and from then on both as they like
+ *     server: challenge      client: hello      server: welcome      client: used, and from then on both as they like
  */
+import type { MxRules } from "../model/mx-rules.ts";
 import type { Hold, Limits, Exchanger, LaneReport } from "../model/traffic.ts";
 
 export const PROTOCOL = 1;
@@ -19,10 +20,20 @@ export type ClientMessage =
       readonly role: "member" | "observer";
       readonly nonce: string;
       readonly proof: string;
-      /** Connections this member still holds open from before, and messages it attempted in the current period by path (after a loss). */
+      /** Drawn when the process began, 8 to 64 letters of hex: the same member with another one has forgotten what it held. */
+      readonly process: string;
+      /** Connections this member still holds open from before. Messages follow in `used`. */
       readonly held: readonly HeldConnection[];
     }
-  /** One connection to any of the exchangers, and up to `messages` for it. Answered by `grant`; `wait` says why not yet. */
+  /**
+   * After each welcome, before anything else: what this process was granted, or took by its share, in the windows that run now. In as many
+   * lines as it takes; nothing is granted to it before the last one.
+   */
+  | { readonly t: "used"; readonly counters: readonly UsedCounter[]; readonly last: boolean }
+  /**
+   * One connection to any of the exchangers, and up to `messages` for it. Answered by `grant`; `wait` says why not yet. The connection is
+   * named by `id`, which this process uses once.
+   */
   | {
       readonly t: "acquire";
       readonly id: number;
@@ -33,28 +44,49 @@ export type ClientMessage =
       readonly urgent: boolean;
     }
   /** More messages for a connection that is held. Answered by `grant` with the same `conn`. */
-  | { readonly t: "more"; readonly id: number; readonly conn: number; readonly messages: number; readonly urgent: boolean }
+  | {
+      readonly t: "more";
+      readonly id: number;
+      readonly conn: number;
+      readonly messages: number;
+      readonly urgent: boolean;
+    }
   | { readonly t: "cancel"; readonly id: number }
   /** Messages given back: not attempted. */
-  | { readonly t: "return"; readonly conn: number; readonly messages: number }
-  /** The connection is closed, `messages` of its grant were not attempted. */
-  | { readonly t: "release"; readonly conn: number; readonly messages: number }
+  | { readonly t: "return"; readonly conn: number; readonly back: readonly GivenBack[] }
+  /** The connection is closed, and what of its grants was not attempted. */
+  | { readonly t: "release"; readonly conn: number; readonly back: readonly GivenBack[] }
+  /** The `shares` with this number, and all before, are obeyed from now on. */
+  | { readonly t: "told"; readonly seq: number }
   | { readonly t: "report"; readonly paths: readonly PathReport[]; readonly replies: readonly ReplySample[] }
   | { readonly t: "lanes"; readonly lanes: readonly LaneReport[] }
   | { readonly t: "ping"; readonly id: number }
   /** Observers and members: what the server knows. Answered by `answer`. */
-  | { readonly t: "query"; readonly id: number; readonly what: QueryName; readonly args: Readonly<Record<string, unknown>> };
+  | {
+      readonly t: "query";
+      readonly id: number;
+      readonly what: QueryName;
+      readonly args: Readonly<Record<string, unknown>>;
+    };
 
 export interface HeldConnection {
   readonly conn: number;
   readonly site: string;
   readonly publicId: number;
   readonly exchanger: Exchanger;
-  /** Messages attempted over it in the period that was running when the server was lost, and since. */
-  readonly attempted: number;
-  /** Still granted and not attempted. */
-  readonly messages: number;
+  /** Messages granted for it so far, those given back left out. */
+  readonly granted: number;
 }
+
+/** Messages not attempted, and the `at` of the grant they came with: they count in the windows of that time. */
+export type GivenBack = readonly [at: number, messages: number];
+
+/** Messages of a counter in the minute, the period of five minutes and the day that run: server ms at which each began, and how many. */
+export interface UsedCounter {
+  readonly counter: string;
+  readonly used: readonly [minute: Used, period: Used, day: Used];
+}
+export type Used = readonly [start: number, messages: number];
 
 /** Counts since the last report, per path. */
 export interface PathReport extends Exchanger {
@@ -98,10 +130,8 @@ export type ServerMessage =
       readonly members: number;
       /** How long a member may go on by its share when the server is gone. */
       readonly horizonMs: number;
-      /** Names of the `held` connections that are not accepted: close them. */
-      readonly refused: readonly number[];
-      /** Server numbers (conn) given anew to the accepted ones: old → new. */
-      readonly renamed: readonly (readonly [old: number, now: number])[];
+      /** A member of which nothing was heard for so long is lost. */
+      readonly silenceMs: number;
     }
   | {
       readonly t: "grant";
@@ -109,9 +139,12 @@ export type ServerMessage =
       readonly conn: number;
       /** Index into the exchangers asked for; -1 for `more`. */
       readonly chosen: number;
-      readonly limits: Limits;
+      /** null for `more`: as before. */
+      readonly limits: Limits | null;
       readonly messages: number;
-      /** Server ms: what is not attempted before it is void. 0: no end. */
+      /** Server ms of the grant. */
+      readonly at: number;
+      /** Server ms: what is not attempted before it is void, and given back by `return` all the same. */
       readonly until: number;
     }
   /** Told when a request begins to wait, and when the reason changes. */
@@ -120,22 +153,45 @@ export type ServerMessage =
   | { readonly t: "revoke"; readonly conns: readonly number[]; readonly hold: Hold }
   /** New limits of connections that stay. */
   | { readonly t: "limits"; readonly conns: readonly number[]; readonly limits: Limits }
-  /** What this member may use of each counter it takes part in while the server is away; replaces what was told for those counters. */
-  | { readonly t: "shares"; readonly members: number; readonly shares: readonly Share[] }
+  /** Gives back what it holds of messages at once (`return`) and asks anew: the rules have changed. */
+  | { readonly t: "void"; readonly conns: readonly number[] }
+  /** The rules now, in as many lines as it takes: with them a member knows its share of a counter it never asked for. */
+  | { readonly t: "rules"; readonly first: boolean; readonly last: boolean; readonly rules: MxRules }
+  /** What is stopped now; replaces what was told before. */
+  | { readonly t: "stops"; readonly stops: readonly Stop[] }
+  /**
+   * What this member may use while the server is away: its share of each counter it has a stake in, see Share. Answered by `told`. `all`: of
+   * no other counter. `members`: its share is limit ÷ members; 0: it has none yet.
+   */
+  | {
+      readonly t: "shares";
+      readonly seq: number;
+      readonly members: number;
+      readonly all: boolean;
+      readonly shares: readonly Share[];
+    }
   | { readonly t: "pong"; readonly id: number; readonly now: number }
   | { readonly t: "answer"; readonly id: number; readonly data: unknown }
   /** The server is not the leader, or is going: try the next address. */
   | { readonly t: "leave"; readonly text: string }
   | { readonly t: "error"; readonly text: string };
 
+/**
+ * A stake: in each window, this one included, the member may come to floor(limit ÷ (members × 2^halvings)) messages, those granted before
+ * counted, and to as many connections. The server keeps that free for it until it was told otherwise and has said so.
+ */
 export interface Share {
   /** Name of the counter: `rule|publicId|ip` with '' for what the scope leaves out. */
   readonly counter: string;
-  readonly connections: number;
-  /** Messages of the running period that are kept for this member (attempted ones not included), and when it ends (server ms). */
-  readonly messages: number;
-  readonly periodEnd: number;
-  /** Per later period. 0: no limit. */
-  readonly perPeriod: number;
-  readonly periodMs: number;
+  /** -1: no stake. */
+  readonly halvings: number;
+}
+
+/** Nothing may go, and why. */
+export interface Stop {
+  /** A site's name, or a mask over exchanger names; '' for all. */
+  readonly site: string;
+  /** null: all. */
+  readonly publicId: number | null;
+  readonly hold: Hold;
 }

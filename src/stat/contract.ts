@@ -16,6 +16,8 @@ export interface Engine {
   leave(member: string, now: number): void;
   /** Every message of a member but `hello`, `report`, `lanes` and `query`. An Error's message goes to the client, which is cut off. */
   handle(member: string, message: ClientMessage, now: number): void;
+  /** The paths of a `report`: octets are charged to rules with a limit of them. */
+  charge(member: string, paths: readonly PathReport[], now: number): void;
   setRules(rules: MxRules, now: number): void;
   /** Limits or holds of the governor changed for these (null: for all): look again at who waits and who must stop. */
   reconsider(which: { readonly site?: string; readonly publicId?: number } | null, now: number): void;
@@ -24,6 +26,13 @@ export interface Engine {
   tick(now: number): void;
   /** Everything that must survive a restart, as JSON. */
   snapshot(now: number): unknown;
+  /**
+   * The last snapshot is stored. Between two of them a member gets one share of a limit at most, and a new member nothing: so whatever
+   * happens, a restored server knows what may have been granted since. Without this call hardly anything is granted.
+   */
+  saved(now: number): void;
+  /** Somebody waits for the next snapshot to be stored: take one soon (asked after each turn; not more often than every 100 ms or so). */
+  wantsSave(): boolean;
   /** Before the first join. Members in it are taken for lost at `at`: their shares are kept until the horizon. */
   restore(snapshot: unknown, now: number): void;
   counters(now: number): readonly CounterState[];
