@@ -8,6 +8,13 @@ export interface Metrics {
   counter(name: string, help: string, labels?: readonly string[]): { inc(labels?: Labels, by?: number): void };
   /** Asked for its value when somebody looks. */
   gauge(name: string, help: string, value: () => number): void;
+  /** Several values of one name, asked for when somebody looks; those that are not told any more are gone. The teller bounds how many. */
+  gauges(
+    name: string,
+    help: string,
+    labels: readonly string[],
+    values: () => Iterable<{ readonly labels: Labels; readonly value: number }>,
+  ): void;
   /** Seconds, unless the name says otherwise. */
   histogram(
     name: string,
@@ -37,6 +44,16 @@ export function openMetrics(module: string): Metrics {
         ...common(name, help),
         collect() {
           this.set(value());
+        },
+      });
+    },
+    gauges(name, help, labels, values) {
+      new Gauge({
+        ...common(name, help),
+        labelNames: [...labels],
+        collect() {
+          this.reset();
+          for (const { labels: of, value } of values()) this.set(of, value);
         },
       });
     },

@@ -38,6 +38,11 @@ export const NO_COUNTS: Counts = {
   latencyMs: 0,
 };
 
+/** Everything that was tried and did not go well. */
+export function errorsOf(c: Counts): number {
+  return c.refused + c.timedOut + c.aborted + c.deferred + c.rejected;
+}
+
 /**
  * `held`: something keeps messages of it from going, or stops it. `errors`: a tenth or more of at least ten tries of the last hour failed.
  * `slow`: it answers in 5 s or more, or messages wait and nothing was tried for a minute. The first that is true.
