@@ -12,7 +12,10 @@ export const mxRuleSchema = z.strictObject({
     .union([z.string(), z.array(z.string()).min(1)])
     .optional()
     .describe("Masks over the exchanger's name, with * and ?"),
-  publicIds: z.string().optional().describe("A public id, or a range n1-n2; all when not given"),
+  publicIds: z
+    .union([z.string(), z.number().int().min(0)])
+    .optional()
+    .describe("A public id, or a range n1-n2, or all; all when not given"),
   scope: z
     .enum(SCOPES)
     .optional()

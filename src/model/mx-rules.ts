@@ -64,9 +64,14 @@ export function builtInRule(id: string): MxRule {
   };
 }
 
+/** Whether the mask matches every exchanger. */
+export function isEverything(mask: string): boolean {
+  return /^\*+$/.test(mask);
+}
+
 /** Whether the rule is for everything. */
 export function isCatchAll(rule: Pick<MxRule, "mx" | "publicIds">): boolean {
-  return rule.publicIds === null && rule.mx.some((mask) => /^\*+$/.test(mask));
+  return rule.publicIds === null && rule.mx.some(isEverything);
 }
 
 interface Lookup {
