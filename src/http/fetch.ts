@@ -24,6 +24,8 @@ export interface FetchOptions {
   /** Certificates to trust instead of the machine's: PEM. */
   readonly ca?: string;
   readonly clock: Clock;
+  /** Ends it. */
+  readonly signal?: AbortSignal;
 }
 
 export type Fetched =
@@ -41,7 +43,7 @@ export async function fetchText(options: FetchOptions): Promise<Fetched> {
   for (const [i, address] of addresses.entries()) {
     // A dead address leaves time for the others.
     const left = endsAt - options.clock.monotonic();
-    if (left <= 0) break;
+    if (left <= 0 || options.signal?.aborted === true) break;
     last = await get(options, address, left, left / (addresses.length - i));
     if (last.kind !== "network") return last;
   }
@@ -62,6 +64,7 @@ function get(options: FetchOptions, address: string, mostMs: number, connectMs: 
       maxHeaderSize: 16_384,
       rejectUnauthorized: true,
       ...(ca === undefined ? {} : { ca }),
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
     });
     let done = false;
     const end = (result: Fetched): void => {

@@ -1,5 +1,6 @@
 /** What the mta gives an SMTP session and gets from it (`mta/session.ts`). */
 import type { Outcome } from "../model/outcome.ts";
+import type { TlsDemand } from "./tls-policy/contract.ts";
 
 export interface WireMessage {
   readonly id: number;
@@ -22,6 +23,8 @@ export interface SessionTarget {
   readonly publicId: number;
   readonly helo: string;
   readonly tls: "opportunistic" | "required" | "disabled";
+  /** What the TLS policy of the recipient domain asks; it goes before `tls`. null or absent: nothing. */
+  readonly demand?: TlsDemand | null;
   readonly auth: { readonly user: string; readonly password: string; readonly insecure: boolean } | null;
 }
 

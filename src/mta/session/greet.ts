@@ -3,11 +3,15 @@
  * with its own time. The first thing that goes wrong is the result. RFC 5321 §3.1–3.2, RFC 3207, RFC 4954.
  */
 import { isIP } from "node:net";
+import type { Clock } from "../../base/clock.ts";
 import type { SmtpSettings } from "../../config/settings.ts";
 import type { Stage } from "../../model/outcome.ts";
+import type { TlsFinding } from "../../model/tls-result.ts";
 import { capabilities, NO_CAPABILITIES, type Capabilities } from "../../smtp/capabilities.ts";
 import { enhancedCode, replyText, type Reply } from "../../smtp/reply.ts";
 import type { SessionTarget } from "../session-contract.ts";
+import { TLS_POLICY_STATUS } from "../tls-policy/contract.ts";
+import { certificateResult, GOOD, judgeDane, judgePkix } from "./certificate.ts";
 import type { TlsMemory } from "./tls-memory.ts";
 import type { Wire } from "./wire.ts";
 
@@ -19,6 +23,8 @@ export interface Refusal {
   readonly text: string;
   /** The TLS handshake failed: without TLS it may go. */
   readonly tlsFailed: boolean;
+  /** What is said of it in reports; absent when it is not about TLS. */
+  readonly finding?: TlsFinding;
 }
 
 /** What is said to a server and how long we wait. `tls: "disabled"` also when TLS was tried and failed. */
@@ -27,6 +33,9 @@ export interface GreetOptions {
   readonly settings: SmtpSettings;
   readonly tls: SessionTarget["tls"];
   readonly memory: TlsMemory;
+  readonly clock: Clock;
+  /** Told how TLS went on a connection that goes on, when it is decided; worked out when called. */
+  readonly found: (finding: () => TlsFinding) => void;
 }
 
 export async function greet(wire: Wire, options: GreetOptions): Promise<Capabilities | Refusal> {
@@ -43,13 +52,22 @@ export async function greet(wire: Wire, options: GreetOptions): Promise<Capabili
       // A server that cannot right now (454) goes on in the clear, unless TLS is required.
       const over = refusal !== null && (wire.ended !== "" || refusal.code === 421 || options.tls === "required");
       if (over) return refusal;
+      const { finding } = refusal ?? {};
+      if (finding !== undefined) options.found(() => finding);
       if (refusal === null) {
         // RFC 3207 §4.2: what was learnt in the clear is forgotten.
         offered = await ehlo(wire, options);
         if ("stage" in offered) return offered;
       }
-    } else if (options.tls === "required")
-      return local("starttls", "TLS is required and the server does not offer STARTTLS");
+    } else {
+      const finding = { result: "starttls-not-supported", reason: "STARTTLS is not offered" } as const;
+      options.found(() => finding);
+      if (options.tls === "required")
+        return demanded(target, {
+          ...local("starttls", "TLS is required and the server does not offer STARTTLS"),
+          finding,
+        });
+    }
   }
   if (target.auth !== null) {
     const refusal = await authenticate(wire, options, target.auth, offered);
@@ -68,30 +86,61 @@ async function ehlo(wire: Wire, { target, settings }: GreetOptions): Promise<Cap
   return is2yz(old) ? NO_CAPABILITIES : refused("ehlo", old);
 }
 
-async function startTls(wire: Wire, { target, settings, tls, memory }: GreetOptions): Promise<Refusal | null> {
+async function startTls(wire: Wire, options: GreetOptions): Promise<Refusal | null> {
+  const { target, settings, tls, memory, clock } = options;
   const reply = await ask(wire, "STARTTLS\r\n", settings.ehloMs);
-  if (!is2yz(reply)) return refused("starttls", reply);
+  if (!is2yz(reply)) {
+    const refusal = refused("starttls", reply);
+    const finding = { result: "starttls-not-supported", reason: `STARTTLS was refused: ${refusal.text}` } as const;
+    return demanded(target, { ...refusal, finding });
+  }
   // Whatever came with the 220 was said in the clear, by anybody, and would be read as if it came through TLS (CVE-2011-0411).
   if (wire.unread || wire.ended !== "") {
     wire.destroy();
-    return local("starttls", "data behind the reply to STARTTLS");
+    const text = "data behind the reply to STARTTLS";
+    return demanded(target, { ...local("starttls", text), finding: { result: "validation-failure", reason: text } });
   }
-  const host = target.mx.replace(/\.$/, "");
-  const key = `${tls} ${host} ${target.port}`;
+  const check = target.demand?.check ?? { kind: tls === "required" ? "pkix" : "none" };
+  const mx = target.mx.replace(/\.$/, "");
+  const host = check.kind === "dane" ? check.name : mx;
+  // Under DANE by the hash of the records: a session lives no longer than they do.
+  const key = `${target.demand?.name ?? tls} ${host} ${target.port}`;
   const session = memory.session(key);
+  let finding: TlsFinding = GOOD;
   wire.expect(settings.ehloMs);
-  const why = await wire.secure(
+  const { why, code } = await wire.secure(
     {
       host,
       servername: isIP(host) === 0 ? host : "",
       secureContext: memory.context,
       // Opportunistic TLS keeps out those who only listen (RFC 7435): a self-signed certificate is better than none.
-      rejectUnauthorized: tls === "required",
+      rejectUnauthorized: check.kind === "pkix",
       ...(session === undefined ? {} : { session }),
     },
-    (ticket) => memory.keepSession(key, ticket),
+    {
+      judge(socket) {
+        if (check.kind === "dane") finding = judgeDane(socket, check, clock.now());
+        if (finding.result !== "") return finding.reason;
+        options.found(check.kind === "none" ? openOpinion(() => judgePkix(socket, mx)) : () => GOOD);
+        return "";
+      },
+      keep: (ticket) => memory.keepSession(key, ticket),
+    },
   );
-  return why === "" ? null : { ...local("starttls", `TLS: ${why}`), tlsFailed: true };
+  if (why === "") return null;
+  if (finding.result === "") finding = { result: certificateResult(code), reason: why };
+  return demanded(target, { ...local("starttls", `TLS: ${why}`), tlsFailed: true, finding });
+}
+
+/** Worked out once, and while the socket is there. */
+function openOpinion(judge: () => TlsFinding): () => TlsFinding {
+  let finding: TlsFinding | null = null;
+  return () => (finding ??= judge());
+}
+
+/** A refusal for which a TLS policy is to blame says so in its status. */
+function demanded(target: SessionTarget, refusal: Refusal): Refusal {
+  return target.demand ? { ...refusal, enhanced: refusal.enhanced || TLS_POLICY_STATUS } : refusal;
 }
 
 type Auth = NonNullable<SessionTarget["auth"]>;

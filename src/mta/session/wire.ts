@@ -46,12 +46,28 @@ export interface Wire {
   mark(mark: Mark): void;
   /** `late()` is called `ms` from now, instead of any earlier time set; 0: never. */
   expect(ms: number): void;
-  /** Goes over to TLS. Resolves to '' or why not; the wire is then lost. Set `expect` before. */
-  secure(options: ConnectionOptions, keep: (session: Buffer) => void): Promise<string>;
+  /**
+   * Goes over to TLS. Resolves to '' or why not; the wire is then lost. Set `expect` before. `judge` sees the handshake's end before anything is
+   * said or kept: a text it returns loses the wire.
+   */
+  secure(options: ConnectionOptions, hooks: SecureHooks): Promise<Secured>;
   /** Ends the wire and tells the listener why. */
   lose(why: string): void;
   /** Ends the wire and tells nobody. */
   destroy(): void;
+}
+
+export interface SecureHooks {
+  judge(socket: TLSSocket): string;
+  /** A session to resume, of a connection that passed. */
+  keep(session: Buffer): void;
+}
+
+export interface Secured {
+  /** '' or why there is no TLS. */
+  readonly why: string;
+  /** Of the error, such as `CERT_HAS_EXPIRED`; '' when there is none or it has none. */
+  readonly code: string;
 }
 
 /** Takes over a connected socket. */
@@ -63,6 +79,7 @@ export function openWire(first: Socket, clock: Clock, blockMs: number): Wire {
   let listener: Listener | null = null;
   let ended = "";
   let tls = "";
+  let errorCode = "";
   const outbox = openOutbox();
   let scheduled = false;
   /** The socket has enough: nothing more until it drains. */
@@ -95,7 +112,10 @@ export function openWire(first: Socket, clock: Clock, blockMs: number): Wire {
     socket.pause();
   }
   const onEnd = (): void => lose("the server closed the connection");
-  const onError = (error: NodeJS.ErrnoException): void => lose(socketError(error));
+  const onError = (error: NodeJS.ErrnoException): void => {
+    errorCode ||= error.code ?? "";
+    lose(socketError(error));
+  };
   const onClose = (): void => {
     lose("the connection was closed");
     close();
@@ -197,9 +217,10 @@ export function openWire(first: Socket, clock: Clock, blockMs: number): Wire {
       lateAt = ms === 0 ? Infinity : clock.now() + ms;
       deadline.set(Math.min(lateAt, stalledAt));
     },
-    secure(options, keep) {
+    secure(options, { judge, keep }) {
       return new Promise((resolve) => {
-        if (ended !== "") return resolve(ended);
+        const failed = (why: string): void => resolve({ why, code: errorCode });
+        if (ended !== "") return failed(ended);
         detach();
         const raw = socket;
         // Made before listening: the handshake fails through the same `lost` as everything else.
@@ -210,15 +231,18 @@ export function openWire(first: Socket, clock: Clock, blockMs: number): Wire {
           turn() {},
           handed() {},
           late: () => lose("no end of the TLS handshake"),
-          lost: resolve,
+          lost: failed,
         };
-        upgraded.on("session", keep);
         upgraded.once("secureConnect", () => {
           if (ended !== "") return;
+          const wrong = judge(upgraded);
+          if (wrong !== "") return lose(wrong);
+          // Node tells sessions of the handshake itself after this event.
+          upgraded.on("session", keep);
           const cipher = upgraded.getCipher();
           tls = `${upgraded.getProtocol() ?? "TLS"} ${cipher.standardName}`;
           listener = null;
-          resolve("");
+          resolve({ why: "", code: "" });
         });
       });
     },

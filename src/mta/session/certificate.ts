@@ -1,0 +1,49 @@
+/**
+ * What a finished or failed TLS handshake says of the server's certificate, in the words of RFC 8460 §4.3: by the authorities of the Web or, for
+ * DANE, by TLSA records.
+ */
+import type { X509Certificate } from "node:crypto";
+import { checkServerIdentity, type TLSSocket } from "node:tls";
+import type { TlsFinding, TlsResultType } from "../../model/tls-result.ts";
+import { matchTlsa } from "../../smtp/tlsa.ts";
+import type { TlsCheck } from "../tls-policy/contract.ts";
+
+export const GOOD: TlsFinding = { result: "", reason: "" };
+/** Longer chains are cut: they match no record. */
+const CHAIN_LIMIT = 10;
+
+/** The certificate's match with TLSA records. A resumed session was matched under the same records when it was made. */
+export function judgeDane(socket: TLSSocket, check: Extract<TlsCheck, { kind: "dane" }>, now: number): TlsFinding {
+  if (socket.isSessionReused()) return GOOD;
+  const chain: X509Certificate[] = [];
+  let next: X509Certificate | undefined = socket.getPeerX509Certificate();
+  while (next !== undefined && chain.length < CHAIN_LIMIT) {
+    chain.push(next);
+    next = next.issuerCertificate;
+  }
+  return matchTlsa(check.records, chain, check.names, now);
+}
+
+/** What a check by the authorities of the Web would have said, of a connection that was made without insisting on it. */
+export function judgePkix(socket: TLSSocket, host: string): TlsFinding {
+  // Node fills in the code of the error for connections that are not refused for it.
+  const code = String(socket.authorizationError ?? "");
+  if (!socket.authorized) return { result: certificateResult(code), reason: code || "the certificate is not trusted" };
+  // Node looks at the name only when the session is new.
+  if (!socket.isSessionReused()) return GOOD;
+  const peer = socket.getPeerCertificate();
+  const wrong =
+    peer?.subject === undefined
+      ? new Error("the certificate is gone with its connection")
+      : checkServerIdentity(host, peer);
+  return wrong === undefined ? GOOD : { result: "certificate-host-mismatch", reason: wrong.message.slice(0, 300) };
+}
+
+/** From a code of Node or OpenSSL (X509_V_ERR_…). */
+export function certificateResult(code: string): TlsResultType {
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID" || code === "HOSTNAME_MISMATCH") return "certificate-host-mismatch";
+  if (code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID") return "certificate-expired";
+  return /^(?:CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH)/.test(code)
+    ? "certificate-not-trusted"
+    : "validation-failure";
+}
