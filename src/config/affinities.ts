@@ -10,7 +10,6 @@ interface Affinity {
   readonly ips: readonly {
     readonly address: string;
     readonly publicId: number;
-    readonly weight: number;
     readonly helo: string;
     readonly includeDomains: readonly string[];
     readonly excludeDomains: readonly string[];
@@ -33,8 +32,6 @@ export function affinityProblems(affinities: readonly Affinity[]): AffinityProbl
     const before = names.get(name);
     if (before !== undefined) wrong([a, "name"], `is the name of affinities[${before}] too`);
     else names.set(name, a);
-    if (ips.every(({ weight }) => weight === 0)) wrong([a, "ips"], "have weight 0, all of them: nothing could be sent");
-
     ips.forEach((ip, i) => {
       const at = [a, "ips", i] as const;
       for (const list of ["includeDomains", "excludeDomains"] as const) {

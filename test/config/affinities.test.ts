@@ -66,16 +66,15 @@ describe("an address is one public id and one HELO name over all affinities", ()
   });
 });
 
-test("names given twice, addresses that are none, weights of nothing, masks that are none", () => {
+test("names given twice, addresses that are none, masks that are none", () => {
   const said = problems([
     { name: "news", ips: [{ address: "mail.example" }] },
-    { name: "news", ips: [{ weight: 0 }, { weight: 0 }] },
+    { name: "news", ips: [{}] },
     { name: "rest", ips: [{ includeDomains: ["orange.fr", "yahoo.*", "a b"], excludeDomains: ["@neo.example"] }] },
   ]);
   expect(said).toEqual([
     "mta.affinities.0.ips.0.address: is not an IP address",
     "mta.affinities.1.name: is the name of affinities[0] too",
-    "mta.affinities.1.ips: have weight 0, all of them: nothing could be sent",
     'mta.affinities.2.ips.0.includeDomains.2: holds " ", which is in no name of a host',
     'mta.affinities.2.ips.0.excludeDomains.0: holds "@", which is in no name of a host',
   ]);
