@@ -43,6 +43,8 @@ export interface Statistics {
   observe(paths: readonly PathReport[], replies: readonly ReplySample[], now: number): void;
   /** Names of the sites with a path. */
   sites(): Iterable<string>;
+  /** Names of at most so many sites, those that were told of last. */
+  recentSites(most: number): string[];
   /** Paths of a site; none: it is not known. */
   paths(site: string, now: number): PathLive[];
   /** The last hour of a site, the oldest period first. */
@@ -172,6 +174,7 @@ export async function openStatistics(deps: StatisticsDeps): Promise<Statistics> 
       }
     },
     sites: () => paths.sites(),
+    recentSites: (most) => [...new Set([...paths.all()].slice(-most).map((path) => path.site))],
     paths: (site, now) => [...paths.of(site)].map((path) => live(path, now)),
     slots(site, now) {
       const sums = Array.from({ length: PERIODS }, emptyValues);

@@ -1,0 +1,169 @@
+/**
+ * One look at everything that is asked about: lanes by site, measures, counters. Made at most once a second, however many ask, so that
+ * questions cost the quotas next to nothing.
+ */
+import { compileMask } from "../../model/mask.ts";
+import { matchRule, type MxRules } from "../../model/mx-rules.ts";
+import type { Hold, HoldKind } from "../../model/traffic.ts";
+import { byWeight } from "../../model/why.ts";
+import type { LaneAnswer, MeasureAnswer, SiteHold } from "../../quota/answers.ts";
+import { harmless } from "../../model/harmless.ts";
+import type { CounterState, Measure } from "../contract.ts";
+import { siteName } from "../statistics/paths.ts";
+
+/** What of a site is known before anybody looks at its statistics. */
+export interface Look {
+  readonly at: number;
+  readonly lanesBySite: ReadonlyMap<string, readonly LaneAnswer[]>;
+  readonly measures: readonly MeasureAnswer[];
+  /** Of each measure, in the same order: whether a site is meant. */
+  readonly concerns: readonly ((scene: Scene) => boolean)[];
+  readonly counters: readonly CounterState[];
+  /** By `counterKey`. */
+  readonly byKey: ReadonlyMap<string, CounterState>;
+}
+
+export function makeLook(
+  at: number,
+  lanes: Iterable<LaneAnswer>,
+  measures: readonly Measure[],
+  counters: readonly CounterState[],
+): Look {
+  return {
+    at,
+    lanesBySite: Map.groupBy(lanes, (lane) => lane.site),
+    measures: measures.map(measureAnswer),
+    concerns: measures.map(({ site }) => concerning(site)),
+    counters,
+    byKey: new Map(counters.map((counter) => [counterKey(counter.rule, counter.publicId, counter.ip), counter])),
+  };
+}
+
+const counterKey = (rule: string, publicId: number | null, ip: string): string => `${rule}\n${publicId ?? ""}\n${ip}`;
+
+export function measureAnswer({ kind, site, publicId, stage, by, reason, since, until }: Measure): MeasureAnswer {
+  return {
+    kind,
+    site: harmless(site, 600),
+    publicId,
+    stage,
+    by: harmless(by, 100),
+    reason: harmless(reason),
+    since,
+    until,
+  };
+}
+
+/** A site as rules and measures see it: each exchanger name of it, and each public id that has to do with it. */
+export interface Scene {
+  readonly site: string;
+  readonly names: readonly string[];
+  readonly publicIds: readonly number[];
+  /** Addresses that were met. */
+  readonly ips: ReadonlySet<string>;
+}
+
+/** Measures that are for a site: by its name, by a mask over one of its exchangers, or for all. */
+export function measuresOf(look: Look, scene: Scene): MeasureAnswer[] {
+  return look.measures.filter(
+    ({ publicId }, i) =>
+      (publicId === null || scene.publicIds.length === 0 || scene.publicIds.includes(publicId)) &&
+      look.concerns[i]!(scene),
+  );
+}
+
+/** Whether a site's name or a mask over exchanger names ('' for all) means a site. */
+function concerning(text: string): (scene: Scene) => boolean {
+  if (text === "") return () => true;
+  if (text.includes(",")) return ({ site }) => site === siteName(text);
+  const matches = compileMask(text);
+  return ({ site, names }) => site === text || names.some(matches);
+}
+
+const KIND: Readonly<Record<string, HoldKind>> = {
+  "back-off": "back-off",
+  breaker: "back-off",
+  suspension: "suspension",
+  "warm-up": "warm-up",
+};
+
+/** Everything that keeps messages to a site from going now, what matters most first. */
+export function holdsOf(look: Look, scene: Scene, rules: MxRules): SiteHold[] {
+  const lanes = look.lanesBySite.get(scene.site) ?? [];
+  const waiting = lanes.some((lane) => lane.waiting > 0);
+  const holds: SiteHold[] = [];
+  for (const measure of measuresOf(look, scene)) {
+    // A second set of limits holds nobody who does not wait.
+    if (measure.stage !== "stop" && !waiting) continue;
+    const { by, since, until, publicId } = measure;
+    holds.push({ kind: KIND[measure.kind] ?? "back-off", by, text: measureText(measure), since, until, publicId });
+  }
+  for (const { hold, publicId } of lanes) if (hold !== null) holds.push({ ...hold, publicId });
+  for (const counter of countersOf(look, scene, rules)) if (counter.waiting > 0) holds.push(counterHold(counter));
+  return byWeight(unique(holds));
+}
+
+/** Several machines tell the same: once is enough, and it began with the first of them. */
+function unique(holds: readonly SiteHold[]): SiteHold[] {
+  const known = new Map<string, SiteHold>();
+  for (const hold of holds) {
+    const key = `${hold.kind} ${hold.publicId} ${hold.by} ${hold.text}`;
+    const same = known.get(key);
+    if (same === undefined) known.set(key, hold);
+    else known.set(key, { ...same, since: earlier(same.since, hold.since), until: Math.max(same.until, hold.until) });
+  }
+  return [...known.values()];
+}
+
+const earlier = (a: number, b: number): number => (a === 0 || b === 0 ? Math.max(a, b) : Math.min(a, b));
+
+const STAGES: Readonly<Record<string, string>> = {
+  limits: "lower limits",
+  probe: "a few messages try whether it takes mail again",
+  ramp: "the limits grow again",
+};
+
+function measureText({ kind, stage, reason }: MeasureAnswer): string {
+  const what = stage === "stop" ? (kind === "suspension" ? "suspended" : "stopped") : (STAGES[stage] ?? stage);
+  return reason === "" ? what : `${what}: ${reason}`;
+}
+
+/** The counters that messages to a site are counted by, of whatever scope their rules are. */
+export function countersOf(look: Look, scene: Scene, rules: MxRules): CounterState[] {
+  const found = new Set<CounterState>();
+  const add = (rule: string, publicId: number | null, ip: string): void => {
+    const counter = look.byKey.get(counterKey(rule, publicId, ip));
+    if (counter !== undefined) found.add(counter);
+  };
+  for (const publicId of scene.publicIds) {
+    const ids = new Set(scene.names.map((name) => matchRule(rules, name, publicId).id));
+    for (const rule of ids) {
+      add(rule, null, "");
+      add(rule, publicId, "");
+      for (const ip of scene.ips) add(rule, publicId, ip);
+    }
+  }
+  return [...found];
+}
+
+function counterHold(counter: CounterState): SiteHold {
+  const { rule, publicId, periodLimit, spent, periodEnd, connections, connectionLimit, waiting } = counter;
+  const by = `rule ${harmless(rule, 100)}`;
+  const spentAll = periodLimit > 0 && spent >= periodLimit;
+  const hold: Hold = spentAll
+    ? {
+        kind: "quota",
+        by,
+        text: `${spent} of ${periodLimit} messages of this period are used`,
+        since: 0,
+        until: periodEnd,
+      }
+    : {
+        kind: "connections",
+        by,
+        text: `${connections} of ${connectionLimit} connections are open and ${waiting} more ${waiting === 1 ? "is" : "are"} asked for`,
+        since: 0,
+        until: 0,
+      };
+  return { ...hold, publicId };
+}

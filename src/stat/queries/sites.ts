@@ -1,0 +1,215 @@
+/** The queries about sites: a page of them, and one with everything that is known. */
+import { plainSite } from "../../model/site-mark.ts";
+import { matchRule, type MxRules } from "../../model/mx-rules.ts";
+import type { Limits } from "../../model/traffic.ts";
+import {
+  type LaneAnswer,
+  type LimitAnswer,
+  type PathAnswer,
+  SITE_STATES,
+  type SiteAnswer,
+  type SitesAnswer,
+  type SiteState,
+  type SiteSummary,
+  errorsOf,
+  type Counts,
+} from "../../quota/answers.ts";
+import type { Governor } from "../contract.ts";
+import type { PathLive, Statistics } from "../statistics.ts";
+import { siteName } from "../statistics/paths.ts";
+import { sumCounts } from "../statistics/ring.ts";
+import { type Args, fit, numberArg, textArg, textsArg } from "./fit.ts";
+import { countersOf, holdsOf, type Look, measuresOf, type Scene } from "./look.ts";
+
+export interface SitesDeps {
+  readonly statistics: Pick<Statistics, "sites" | "recentSites" | "paths" | "slots">;
+  readonly governor: Pick<Governor, "govern">;
+  rules(): MxRules;
+  look(now: number): Look;
+}
+
+const PAGE = 200;
+/** Sites that are looked at for one answer, at some 10 µs each: a page of a rare state is short rather than slow. */
+const SCANNED = 2_000;
+const MOST_PATHS = 200;
+const MOST_LIMITS = 40;
+const MOST_LANES = 200;
+/** A tenth of at least ten tries. */
+const MANY_ERRORS = 0.1;
+const FEW_TRIES = 10;
+const SLOW_MS = 5_000;
+
+export function answerSites(deps: SitesDeps, args: Args, now: number): SitesAnswer {
+  const state = textArg(args, "state");
+  if (state !== "" && !(SITE_STATES as readonly string[]).includes(state))
+    throw new Error(`state is one of ${SITE_STATES.join(", ")}`);
+  const limit = Math.max(1, numberArg(args, "limit", 100, PAGE));
+  const look = deps.look(now);
+  if (textArg(args, "order") === "top") return topSites(deps, look, limit, now);
+  const after = textArg(args, "after");
+  const names = allNames(deps, look).filter((name) => name > after);
+  const found: SiteSummary[] = [];
+  let next = "";
+  for (const [i, name] of names.entries()) {
+    if (found.length === limit || i === SCANNED) break;
+    next = name;
+    const summary = summarise(deps, look, name, now);
+    if (state === "" || summary.state === state) found.push(summary);
+  }
+  const sites = fit(found);
+  if (sites.length < found.length) next = sites.at(-1)?.site ?? next;
+  return { now, sites, next: next === names.at(-1) ? "" : next };
+}
+
+/** Those with most to do: what a person wants to see first. One page. */
+function topSites(deps: SitesDeps, look: Look, limit: number, now: number): SitesAnswer {
+  const names = new Set([...look.lanesBySite.keys(), ...deps.statistics.recentSites(SCANNED)]);
+  const found = [...names]
+    .slice(0, 2 * SCANNED)
+    .map((name) => summarise(deps, look, name, now))
+    .toSorted(
+      (a, b) => b.waiting - a.waiting || b.hour.attempts - a.hour.attempts || errorsOf(b.hour) - errorsOf(a.hour),
+    );
+  return { now, sites: fit(found.slice(0, limit)), next: "" };
+}
+
+/** In order, each once. Sites that are only suspended are among them: a person asks for them. */
+function allNames(deps: SitesDeps, look: Look): string[] {
+  const names = new Set([...deps.statistics.sites(), ...look.lanesBySite.keys()]);
+  for (const { site } of look.measures) if (site !== "" && !/[*?]/.test(site)) names.add(site);
+  return [...names].sort();
+}
+
+function sceneOf(site: string, lanes: readonly LaneAnswer[], paths: readonly PathLive[]): Scene {
+  const names = new Set([...site.split(","), ...lanes.map((lane) => lane.mx), ...paths.map((path) => path.mx)]);
+  names.delete("");
+  const ids = new Set([...lanes.map((lane) => lane.publicId), ...paths.map((path) => path.publicId)]);
+  return {
+    site,
+    names: [...names].slice(0, 50),
+    publicIds: [...ids].sort((a, b) => a - b),
+    ips: new Set(paths.map((path) => path.ip)),
+  };
+}
+
+function summarise(deps: SitesDeps, look: Look, site: string, now: number, live?: readonly PathLive[]): SiteSummary {
+  const paths = live ?? deps.statistics.paths(site, now);
+  const lanes = look.lanesBySite.get(site) ?? [];
+  const scene = sceneOf(site, lanes, paths);
+  const minute = sumCounts(paths.map((path) => path.minute));
+  const hour = sumCounts(paths.map((path) => path.hour));
+  const sum = (name: "waiting" | "inFlight" | "sessions"): number => lanes.reduce((all, lane) => all + lane[name], 0);
+  const last = paths.reduce<PathLive | null>((a, b) => (a === null || b.lastReplyAt > a.lastReplyAt ? b : a), null);
+  const [hold = null] = holdsOf(look, scene, deps.rules());
+  const waiting = sum("waiting");
+  return {
+    site,
+    mx: lanes[0]?.mx ?? site.split(",", 1)[0]!,
+    publicIds: scene.publicIds.slice(0, 100),
+    state: stateOf(hold !== null, waiting, minute, hour),
+    waiting,
+    inFlight: sum("inFlight"),
+    sessions: sum("sessions"),
+    minute,
+    hour,
+    lastReply: last?.lastReply ?? "",
+    lastReplyAt: last?.lastReplyAt ?? 0,
+    hold,
+  };
+}
+
+function stateOf(held: boolean, waiting: number, minute: Counts, hour: Counts): SiteState {
+  if (held) return "held";
+  const errors = errorsOf(hour);
+  const tries = hour.attempts + hour.refused + hour.timedOut;
+  if (tries >= FEW_TRIES && errors / tries >= MANY_ERRORS) return "errors";
+  if (hour.attempts > 0 && hour.latencyMs / hour.attempts >= SLOW_MS) return "slow";
+  return waiting > 0 && minute.attempts === 0 ? "slow" : "ok";
+}
+
+/** By `site`, or the one that `exchangers` (names in order of preference) are: exactly, else the one that has most of them. */
+export function answerSite(deps: SitesDeps, args: Args, now: number): SiteAnswer {
+  const look = deps.look(now);
+  const site = siteOf(deps, look, args);
+  const lanes = look.lanesBySite.get(site) ?? [];
+  const paths = deps.statistics.paths(site, now);
+  const scene = sceneOf(site, lanes, paths);
+  const measures = measuresOf(look, scene);
+  const known = lanes.length + paths.length + measures.filter((measure) => measure.site !== "").length > 0;
+  const busiest = paths.toSorted((a, b) => b.hour.attempts - a.hour.attempts || errorsOf(b.hour) - errorsOf(a.hour));
+  const shown = fit(
+    busiest.slice(0, MOST_PATHS).map((path) => pathAnswer(path, look, deps.rules())),
+    80 * 1024,
+  );
+  return {
+    now,
+    summary: known ? summarise(deps, look, site, now, paths) : null,
+    paths: shown,
+    morePaths: paths.length - shown.length,
+    limits: fit(limitsOf(deps, scene, busiest, now), 40 * 1024),
+    measures: fit(measures, 20 * 1024),
+    holds: fit(holdsOf(look, scene, deps.rules()), 20 * 1024),
+    lanes: fit(lanes.toSorted((a, b) => b.waiting - a.waiting).slice(0, MOST_LANES), 30 * 1024),
+    slots: deps.statistics.slots(site, now),
+  };
+}
+
+function siteOf(deps: SitesDeps, look: Look, args: Args): string {
+  const exchangers = textsArg(args, "exchangers", 50).map((name) => name.toLowerCase());
+  if (exchangers.length === 0) {
+    const site = textArg(args, "site");
+    if (site === "") throw new Error("which site? name it");
+    return siteName(site.toLowerCase());
+  }
+  const whole = siteName(exchangers.join(","));
+  const known = new Set([...look.lanesBySite.keys(), ...deps.statistics.sites()]);
+  if (known.has(whole)) return whole;
+  // An mta leaves out exchangers that have no address, so its name for the site may be a part of ours.
+  const asked = new Set(exchangers);
+  let best = whole;
+  let most = 0;
+  for (const site of known) {
+    const names = plainSite(site).split(",");
+    if (names.length > most && names.every((name) => asked.has(name))) {
+      best = site;
+      most = names.length;
+    }
+  }
+  return best;
+}
+
+function pathAnswer(path: PathLive, look: Look, rules: MxRules): PathAnswer {
+  const { publicId, mx, ip, minute, hour, lastReply, lastReplyAt, site } = path;
+  const scene: Scene = { site, names: [mx], publicIds: [publicId], ips: new Set([ip]) };
+  const own = countersOf(look, scene, rules).find((counter) => counter.ip === ip);
+  return { publicId, mx, ip, connections: own?.connections ?? null, minute, hour, lastReply, lastReplyAt };
+}
+
+function limitsOf(deps: SitesDeps, scene: Scene, paths: readonly PathLive[], now: number): LimitAnswer[] {
+  const met = paths.map(({ publicId, mx, ip }) => ({ publicId, mx, ip }));
+  const ids = scene.publicIds.length > 0 ? scene.publicIds : [0];
+  // A site that was not connected to yet: its exchangers by name.
+  const asked = met.length > 0 ? met : scene.names.flatMap((mx) => ids.map((publicId) => ({ publicId, mx, ip: "" })));
+  return asked.slice(0, MOST_LIMITS).map((path) => limitAnswer(deps, scene.site, path, now));
+}
+
+/** The rule for a path, and what governs it now. */
+export function limitAnswer(
+  { rules, governor }: Pick<SitesDeps, "rules" | "governor">,
+  site: string,
+  path: { readonly publicId: number; readonly mx: string; readonly ip: string },
+  now: number,
+): LimitAnswer {
+  const rule = matchRule(rules(), path.mx, path.publicId);
+  const governed: { limits: Limits; hold: LimitAnswer["hold"] } = governor.govern(site, path, rule.limits, now);
+  return {
+    ...path,
+    rule: rule.id,
+    origin: rule.origin,
+    origins: rule.origins as Readonly<Record<string, string>>,
+    note: rule.note,
+    ruleLimits: rule.limits,
+    limits: governed.limits,
+    hold: governed.hold,
+  };
+}
