@@ -14,6 +14,8 @@ export const FAULTS = {
   OWNER_TAKEN: "Another machine has the name of this one",
   KEY_UNREADABLE: "A key file cannot be read",
   PORT_TAKEN: "The port is in use",
+  STAT_UNREACHABLE: "No statistics server answers",
+  STAT_REFUSED: "A statistics server and this program do not accept each other",
 } as const;
 export type FaultCode = keyof typeof FAULTS;
 
