@@ -38,11 +38,11 @@ export async function openBenchAppliance(options: BenchApplianceOptions): Promis
     key,
     settings: {
       machine: "bench",
+      stat: { rules: [{ mx: "*", connections: 20, messagesPerConnection: 1_000_000, tls: "disabled" }] },
       web: { port: 0, requestsPerSecond: 100_000 },
       mta: {
         helo: "mta.sender.example",
         relay: { host: "127.0.0.1", port: options.relayPort },
-        rules: [{ mx: "*", connections: 20, messagesPerConnection: 1_000_000, tls: "disabled" }],
         ...options.mta,
       },
       dkim: [{ domain: "signed.example", selector: "bench", keyFile: join(folder, "dkim.pem") }],

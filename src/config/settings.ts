@@ -98,17 +98,6 @@ const ip = z.strictObject({
   excludeDomains: z.array(z.string()).default([]).describe("Masks over recipient domains this IP is not used for"),
 });
 
-const rule = z.strictObject({
-  mx: z.string().describe("Mask over the exchanger's name, with * and ?"),
-  connections: count(20, "Connections at once from one IP to one site"),
-  messagesPerConnection: count(1000, "Messages on one connection, then it is closed"),
-  messagesPerHour: z.number().int().min(0).default(0).describe("Messages an hour from one IP to one site; 0: no limit"),
-  tls: z
-    .enum(["opportunistic", "required", "disabled"])
-    .default("opportunistic")
-    .describe("STARTTLS: use it if it works, insist on a valid certificate, or never"),
-});
-
 const relay = z
   .strictObject({
     host: z
@@ -166,7 +155,6 @@ const mta = z
       })
       .prefault([{ name: "default" }])
       .describe("Named sets of outgoing IPs"),
-    rules: z.array(rule).default([]).describe("First match wins; a last rule * with the defaults is always there"),
     journalSync: z
       .boolean()
       .default(false)

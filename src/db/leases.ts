@@ -116,6 +116,13 @@ export async function releaseParts(
   return due;
 }
 
+/** Free parts that wait for their time become due now; how many. What in them is deferred keeps its own time. */
+export async function callParts(sql: Sql, ids: readonly number[]): Promise<number> {
+  const { count } = await sql`
+    update part set due_at = now() where id = any(${ids as number[]}::bigint[]) and owner = '' and due_at > now()`;
+  return count;
+}
+
 /** When the next free part of each of these deliveries becomes due (epoch ms); those without one are not in the map. */
 export async function nextDue(sql: Sql, ids: readonly number[]): Promise<Map<number, number>> {
   const rows = await sql<{ id: number; due: Date }[]>`

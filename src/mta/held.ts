@@ -31,6 +31,8 @@ export interface Held {
   readonly attempts: number;
   /** Times it was moved to another path since it was claimed. */
   moves: number;
+  /** IPs of its affinity by which its site could not be reached since it was claimed. */
+  passed: number;
 }
 
 /** Whether a message may still be sent: its delivery runs and its part is ours (its deadline is another matter). */

@@ -233,9 +233,10 @@ export function openIntake(deps: IntakeDeps): Intake {
       const byPart = Map.groupBy(messages, (m) => m.partId);
       const placed: Held[] = [];
       for (const claim of claimed) {
-        const delivery = known.get(claim.deliveryId);
-        if (delivery === undefined)
+        const read = known.get(claim.deliveryId);
+        if (read === undefined)
           throw new Error(`part ${claim.id} names delivery ${claim.deliveryId}, which is not there`);
+        const delivery = deliveries.hold(read);
         const rows = byPart.get(claim.id) ?? [];
         const part: HeldPart = {
           claim,
@@ -246,7 +247,6 @@ export function openIntake(deps: IntakeDeps): Intake {
           lost: false,
         };
         parts.set(claim.id, part);
-        deliveries.hold(delivery);
         count(part, rows.length);
         if (rows.length === 0) recorder.empty(part);
         for (const row of rows) admit(part, row, placed);
@@ -274,6 +274,7 @@ export function openIntake(deps: IntakeDeps): Intake {
       status: row.status,
       attempts: row.attempts,
       moves: 0,
+      passed: 0,
     };
     if (row.suppressed !== "") recorder.exclude(message, `suppressed: ${row.suppressed}`);
     else if (part.delivery.deadline <= clock.now())

@@ -9,8 +9,8 @@
  */
 import { type Clock, sleep } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
-import type { MtaSettings } from "../config/settings.ts";
-import { releaseParts, renewLeases } from "../db/leases.ts";
+import type { MtaSettings, SmtpSettings } from "../config/settings.ts";
+import { callParts, releaseParts, renewLeases } from "../db/leases.ts";
 import { CHANNELS, type Sql } from "../db/sql.ts";
 import { PRIORITIES } from "../model/delivery.ts";
 import type { Outcome } from "../model/outcome.ts";
@@ -25,12 +25,15 @@ import { openIntake } from "./intake.ts";
 import type { Journal } from "./journal.ts";
 import { openLane } from "./lane.ts";
 import type { Lane } from "./lane-contract.ts";
+import { laneName } from "./lane-table.ts";
 import { openLease } from "./lease.ts";
+import { openParked } from "./parked.ts";
 import { openPlaces } from "./places.ts";
 import { openRecorder } from "./recorder.ts";
 import type { Resolver } from "./resolver.ts";
 import type { Session, SessionEvents, SessionTarget } from "./session-contract.ts";
 import { openSites } from "./sites.ts";
+import { openWanted } from "./wanted.ts";
 
 export interface MtaDeps {
   readonly settings: MtaSettings;
@@ -46,7 +49,8 @@ export interface MtaDeps {
   readonly resolver: Resolver;
   readonly pool: RenderPool;
   keys(): RenderKeys;
-  openSession(target: SessionTarget, events: SessionEvents): Promise<Session | Outcome>;
+  /** `smtp`: with the times of the rule. */
+  openSession(target: SessionTarget, smtp: SmtpSettings, events: SessionEvents): Promise<Session | Outcome>;
 }
 
 export interface Mta {
@@ -57,6 +61,8 @@ export interface Mta {
 }
 
 const SWEEP_MS = 1000;
+/** How often the statistics server learns what lanes wait for. */
+const TELL_MS = 2000;
 /** Of rendered messages in this process, waiting or on the wire: 4,000 newsletters of 30 KB, or a dozen with large attachments. */
 const RENDERED_BYTES = 128 * 1024 * 1024;
 
@@ -86,8 +92,9 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
   });
   const batches = openBatches(clock, deps.pool, settings.batch, deps.keys);
   const places = openPlaces<Lane>(settings.sessions, () => {
-    for (const lane of sites.lanes) lane.closeIdle();
+    for (const each of sites.lanes) each.closeIdle(() => true);
   });
+  const wanted = openWanted(clock, () => sites.lanes);
   const memory = openPlaces<Lane>(RENDERED_BYTES, () => {});
   const connect = openConnect({
     clock,
@@ -95,17 +102,20 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
     helo: deps.helo,
     resolver: deps.resolver,
     path: (key) => sites.path(key),
-    limits: traffic.limits,
+    traffic,
     open: deps.openSession,
     permit: (message) => attempts.permit(message.id),
   });
+  const parked = openParked();
   const sites = openSites({
     clock,
+    log,
     settings,
     resolver: deps.resolver,
+    traffic,
     openLane: lane,
     finish: (held, result) => attempts.finish(held, result, null, 0, true),
-    giveBack: (held) => recorder.giveBack(held, 0),
+    giveBack: recorder.giveBack,
   });
   const deliveries = openDeliveries(sql);
   const intake = openIntake({
@@ -135,13 +145,39 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
       finish: attempts.finish,
       giveBack: recorder.giveBack,
       expect: attempts.expect,
-      relieved: () => intake.news(0),
+      park(held, notBefore, each) {
+        recorder.giveBack(held, notBefore);
+        parked.add(laneName(each.key), held.part.claim.id);
+      },
+      elsewhere: (held, each) => sites.elsewhere(held, each),
+      relieved(each) {
+        sites.relieved(each);
+        callBack(parked.take(laneName(each.key)));
+        intake.news(0);
+      },
       takePlace: places.take,
       freePlace: () => places.free(),
-      crowded: () => places.crowded,
+      crowded: (rule) => places.crowded || wanted.has(rule),
+      wants: wanted.set,
       takeBytes: memory.take,
       freeBytes: memory.free,
     });
+  }
+
+  /** Parts that wait in the database for a lane that may go again. */
+  function callBack(ids: readonly number[]): void {
+    if (ids.length === 0) return;
+    for (const id of ids) {
+      const part = intake.parts.get(id);
+      if (part !== undefined) part.notBefore = 0;
+    }
+    callParts(sql, ids).then(
+      (called) => {
+        if (called > 0) intake.news(0);
+      },
+      // They come by themselves when their time has come.
+      (error: unknown) => log.debug({ err: error }, "parts cannot be called back"),
+    );
   }
 
   function halt(match: (part: HeldPart) => boolean): void {
@@ -215,8 +251,13 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
 
   let sweep = clock.after(SWEEP_MS, tidy);
   let refreshAt = 0;
+  let tellAt = 0;
   function tidy(): void {
     for (const each of sites.lanes) each.expire(clock.now());
+    if (clock.monotonic() >= tellAt) {
+      tellAt = clock.monotonic() + TELL_MS;
+      traffic.tellLanes(sites.reports());
+    }
     if (clock.monotonic() >= refreshAt) {
       refreshAt = clock.monotonic() + 5 * SWEEP_MS;
       // A notification lost while the database was away must not let a stopped delivery go on.

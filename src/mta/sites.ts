@@ -1,43 +1,45 @@
 /**
- * From a recipient domain to its lane: resolve the site, choose the outgoing IP by weight, hand the message over. Domains on the same
- * exchangers share a site and so its lanes, sessions and limits. What waits for DNS waits here, per domain.
+ * From a recipient domain to its lane: resolve the site, choose the outgoing IP (`affinities.ts`), hand the message over. Domains on the
+ * same exchangers share a site and so its lanes, sessions and limits. What waits for DNS waits here, per domain. When an IP is
+ * held for a site or cannot reach it, what waits there moves to another IP of the affinity; when it is free again, mail comes back.
  */
 import type { Clock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
 import type { MtaSettings } from "../config/settings.ts";
 import { outcome, type Outcome } from "../model/outcome.ts";
-import type { LaneKey } from "../model/traffic.ts";
+import { plainSite } from "../model/site-mark.ts";
+import type { LaneKey, LaneReport, Traffic } from "../model/traffic.ts";
+import { openAffinities } from "./affinities.ts";
 import type { Held } from "./held.ts";
 import type { Lane } from "./lane-contract.ts";
-import type { Resolver, Route } from "./resolver.ts";
-
-export type Ip = MtaSettings["affinities"][number]["ips"][number];
-type SiteRoute = Extract<Route, { kind: "site" }>;
-
-/** A lane's way out and its exchangers; what `connect` needs. */
-export interface LanePath {
-  readonly route: SiteRoute;
-  readonly ip: Ip;
-}
+import { type LanePath, laneName, openLaneTable, type SiteRoute } from "./lane-table.ts";
+import type { Resolver } from "./resolver.ts";
 
 export interface Sites {
   /** Places messages in their lanes, then lets the lanes run. */
   place(messages: readonly Held[]): void;
+  /** Another IP of its affinity takes a message of `from`; false: none is usable. */
+  elsewhere(held: Held, from: Lane): boolean;
+  /** A lane is usable again, or has room. */
+  relieved(lane: Lane): void;
   /** Domains of which no lane of this affinity takes more; their parts need not be claimed. */
   saturatedDomains(affinity: string, urgent: boolean): string[];
   /** Nothing enters a lane any more: what comes goes back. */
   close(): void;
   readonly lanes: Iterable<Lane>;
-  /** Messages waiting for DNS. */
-  readonly resolving: number;
   path(key: LaneKey): LanePath | undefined;
+  /** What waits here and in the lanes, for what. */
+  reports(): LaneReport[];
 }
 
 export interface SitesDeps {
   readonly clock: Clock;
-  readonly settings: MtaSettings;
+  readonly log: Log;
+  readonly settings: Pick<MtaSettings, "affinities">;
   readonly resolver: Resolver;
+  readonly traffic: Pick<Traffic, "onChange">;
   openLane(key: LaneKey): Lane;
-  giveBack(held: Held): void;
+  giveBack(held: Held, notBefore: number): void;
   /** For what never reaches a lane: unroutable, or DNS failing. */
   finish(held: Held, outcome: Outcome): void;
 }
@@ -45,74 +47,70 @@ export interface SitesDeps {
 /** How long a domain's lane is known without asking the resolver (which has the true cache). */
 const KNOWN_MS = 30_000;
 const KNOWN_MOST = 50_000;
+/** Messages that no IP may carry come back after so long: the settings may have changed. */
+const HOMELESS_MS = 60_000;
+/** Domains waiting for DNS that are told by name. */
+const TOLD = 200;
 
 interface Known {
   readonly route: SiteRoute;
   readonly until: number;
 }
 
+interface Asked {
+  readonly since: number;
+  readonly messages: Held[];
+}
+
 export function openSites(deps: SitesDeps): Sites {
-  const { clock, settings, resolver } = deps;
-  const lanes = new Map<string, Lane>();
-  const paths = new Map<string, LanePath>();
+  const { clock, log, settings, resolver } = deps;
+  const table = openLaneTable(clock, deps.openLane);
+  const affinities = openAffinities(settings.affinities, (site, ip) => table.get(site, ip)?.usable !== false);
   const known = new Map<string, Known>();
-  const waiting = new Map<string, Held[]>();
-  const wheels = new Map<string, { ip: Ip; credit: number }[]>();
-  let sweepAt = 0;
+  const waiting = new Map<string, Asked>();
+  /** Lanes that were given something outside `place`. */
+  const touchedLater = new Set<Lane>();
+  let complainedAt = Number.NEGATIVE_INFINITY;
   let closed = false;
 
-  const name = (key: LaneKey): string => `${key.site} ${key.publicId} ${key.localAddress}`;
-
-  function laneFor(route: SiteRoute, ip: Ip): Lane {
-    const key: LaneKey = {
-      site: route.site,
-      mx: route.exchangers[0]?.name ?? route.site,
-      publicId: ip.publicId,
-      localAddress: ip.address,
-    };
-    let lane = lanes.get(name(key));
-    if (lane === undefined) {
-      lane = deps.openLane(key);
-      lanes.set(name(key), lane);
+  deps.traffic.onChange(({ site, publicId }) => {
+    const plain = plainSite(site);
+    for (const lane of table.ofSite(plain)) {
+      if (lane.key.publicId !== publicId) continue;
+      const before = lane.usable;
+      lane.turned();
+      if (lane.usable === before) continue;
+      affinities.changed();
+      if (!lane.usable) lane.moveOn();
+      else for (const other of table.ofSite(plain)) if (!other.usable) other.moveOn();
     }
-    // The newest route wins: exchangers may have changed their addresses under the same names.
-    paths.set(name(key), { route, ip });
-    return lane;
-  }
-
-  /** Smooth weighted round robin per site: 5/5/1 gives 45/45/10 % without runs. */
-  function chooseIp(affinity: string, site: string): Ip {
-    const ips = settings.affinities.find((a) => a.name === affinity)?.ips ?? settings.affinities[0]?.ips ?? [];
-    const first = ips[0];
-    if (first === undefined) throw new RangeError(`affinity ${affinity} has no IP`);
-    if (ips.length === 1) return first;
-    const key = `${affinity} ${site}`;
-    let wheel = wheels.get(key);
-    if (wheel === undefined) {
-      wheel = ips.map((ip) => ({ ip, credit: 0 }));
-      wheels.set(key, wheel);
-    }
-    let best = wheel[0] ?? { ip: first, credit: 0 };
-    let total = 0;
-    for (const spoke of wheel) {
-      spoke.credit += spoke.ip.weight;
-      total += spoke.ip.weight;
-      if (spoke.credit > best.credit) best = spoke;
-    }
-    best.credit -= total;
-    return best.ip;
-  }
+  });
 
   function enter(held: Held, route: SiteRoute, touched: Set<Lane>): void {
-    if (closed) return deps.giveBack(held);
-    const lane = laneFor(route, chooseIp(held.part.delivery.affinity, route.site));
+    if (closed) return deps.giveBack(held, 0);
+    const ip = affinities.choose(held.part.delivery.affinity, held.domain, route.site);
+    if (ip === null) return homeless(held);
+    const lane = table.lane(route, ip);
     lane.enqueue(held);
     touched.add(lane);
   }
 
+  /** Never from an IP that was not meant for it: reputations are kept apart on purpose. */
+  function homeless(held: Held): void {
+    const { affinity, id } = held.part.delivery;
+    deps.giveBack(held, clock.now() + HOMELESS_MS);
+    const now = clock.monotonic();
+    if (now - complainedAt < HOMELESS_MS) return;
+    complainedAt = now;
+    const fields = { affinity, delivery: id, domain: held.domain };
+    if (affinities.knows(affinity))
+      log.error(fields, "no IP of the affinity may send to this domain: messages are held");
+    else log.error(fields, "the affinity is not in the settings any more: its deliveries are held");
+  }
+
   function ask(domain: string): void {
     void resolver.route(domain).then((route) => {
-      const messages = waiting.get(domain) ?? [];
+      const messages = waiting.get(domain)?.messages ?? [];
       waiting.delete(domain);
       const touched = new Set<Lane>();
       if (route.kind === "site") {
@@ -130,17 +128,25 @@ export function openSites(deps: SitesDeps): Sites {
     });
   }
 
-  /** Lanes with nothing to do go: a newsletter meets a hundred thousand sites. */
-  function sweep(now: number): void {
-    if (now < sweepAt) return;
-    sweepAt = now + 10_000;
-    for (const [key, lane] of lanes)
-      if (lane.idle) {
-        lanes.delete(key);
-        paths.delete(key);
-        wheels.delete(key);
-      }
-    if (wheels.size > KNOWN_MOST) wheels.clear();
+  function pumpLater(lane: Lane): void {
+    touchedLater.add(lane);
+    if (touchedLater.size > 1) return;
+    setImmediate(() => {
+      const lanes = [...touchedLater];
+      touchedLater.clear();
+      for (const each of lanes) each.pump();
+    });
+  }
+
+  function full(urgent: boolean): Map<string, Set<string>> {
+    const bySite = new Map<string, Set<string>>();
+    for (const lane of table.all) {
+      if (!(urgent ? lane.shut : lane.saturated)) continue;
+      const names = bySite.get(lane.key.site);
+      if (names === undefined) bySite.set(lane.key.site, new Set([laneName(lane.key)]));
+      else names.add(laneName(lane.key));
+    }
+    return bySite;
   }
 
   return {
@@ -151,43 +157,65 @@ export function openSites(deps: SitesDeps): Sites {
         const there = known.get(held.domain);
         if (there !== undefined && there.until > now) enter(held, there.route, touched);
         else {
-          const queue = waiting.get(held.domain);
-          if (queue !== undefined) queue.push(held);
+          const asked = waiting.get(held.domain);
+          if (asked !== undefined) asked.messages.push(held);
           else {
-            waiting.set(held.domain, [held]);
+            waiting.set(held.domain, { since: now, messages: [held] });
             ask(held.domain);
           }
         }
       }
       for (const lane of touched) lane.pump();
-      sweep(now);
+      table.sweep();
     },
+    elsewhere(held, from) {
+      const { affinity } = held.part.delivery;
+      const path = table.path(from.key);
+      const others = affinities.allowed(affinity, held.domain).length;
+      if (closed || path === undefined || others < 2 || held.passed >= others) return false;
+      affinities.changed();
+      const ip = affinities.choose(affinity, held.domain, from.key.site);
+      const to = ip === null ? from : table.lane(path.route, ip);
+      if (to === from || !to.usable) return false;
+      to.enqueue(held);
+      pumpLater(to);
+      return true;
+    },
+    relieved: () => affinities.changed(),
     saturatedDomains(affinity, urgent) {
-      const ips = settings.affinities.find((a) => a.name === affinity)?.ips ?? [];
-      const full = new Map<string, number>();
-      for (const lane of lanes.values())
-        if (
-          (urgent ? lane.shut : lane.saturated) &&
-          ips.some((ip) => ip.publicId === lane.key.publicId && ip.address === lane.key.localAddress)
-        )
-          full.set(lane.key.site, (full.get(lane.key.site) ?? 0) + 1);
-      if (full.size === 0) return [];
+      const bySite = full(urgent);
       const domains: string[] = [];
-      // An IP that has no lane to the site yet has room.
-      for (const [domain, { route }] of known) if ((full.get(route.site) ?? 0) >= ips.length) domains.push(domain);
+      if (bySite.size === 0) return domains;
+      for (const [domain, { route }] of known) {
+        const names = bySite.get(route.site);
+        if (names === undefined) continue;
+        // An IP that has no lane to the site yet has room.
+        const ips = affinities.allowed(affinity, domain);
+        const room = ips.some(
+          (ip) => !names.has(laneName({ site: route.site, publicId: ip.publicId, localAddress: ip.address })),
+        );
+        if (!room && ips.length > 0) domains.push(domain);
+      }
       return domains;
     },
     close() {
       closed = true;
     },
     get lanes() {
-      return lanes.values();
+      return table.all;
     },
-    get resolving() {
-      let count = 0;
-      for (const queue of waiting.values()) count += queue.length;
-      return count;
+    path: table.path,
+    reports() {
+      const told: LaneReport[] = [];
+      for (const lane of table.all) {
+        const report = lane.report();
+        if (report.waiting + report.inFlight + report.sessions > 0 || report.hold !== null) told.push(report);
+      }
+      for (const [domain, { since, messages }] of waiting.entries().take(TOLD)) {
+        const hold = { kind: "dns", by: "dns", text: "its exchangers are being looked up", since, until: 0 } as const;
+        told.push({ site: domain, mx: "", publicId: 0, waiting: messages.length, inFlight: 0, sessions: 0, hold });
+      }
+      return told;
     },
-    path: (key) => paths.get(name(key)),
   };
 }

@@ -13,7 +13,6 @@ import { openRenderPool } from "../render/pool.ts";
 import { identityOf } from "./identity.ts";
 import { bootId, openJournal } from "./journal.ts";
 import { openKeys } from "./keys.ts";
-import { openLimits } from "./limits.ts";
 import { openMta } from "./mta.ts";
 import { openOwnership } from "./ownership.ts";
 import { recover } from "./recover.ts";
@@ -21,6 +20,7 @@ import { relayResolver } from "./relay.ts";
 import { openResolver } from "./resolver.ts";
 import { openSession } from "./session.ts";
 import { openTlsMemory } from "./session/tls-memory.ts";
+import { openTraffic } from "./traffic.ts";
 import { openVerifySession } from "./verify.ts";
 
 export interface MtaContext {
@@ -72,7 +72,7 @@ export async function start({
     load: () => ({ token: loadTokenKeys(settings, log), dkim: loadDkimKeys(settings, log) }),
   });
   const pool = openRenderPool({ threads: mta.threads === 0 ? availableParallelism() : mta.threads, log });
-  const traffic = openLimits(mta, clock);
+  const traffic = openTraffic();
   const resolver = openResolver(mta.dns, clock);
   const tlsMemory = openTlsMemory(clock);
   const running = await openMta({
@@ -88,10 +88,10 @@ export async function start({
     resolver: mta.relay.host === "" ? resolver : relayResolver(mta.relay.host, resolver),
     pool,
     keys: keys.current,
-    openSession: (target, events) =>
+    openSession: (target, smtp, events) =>
       mta.verifyMode
         ? Promise.resolve(openVerifySession(target, events))
-        : openSession({ clock, tlsMemory }, target, mta.smtp, events),
+        : openSession({ clock, tlsMemory }, target, smtp, events),
   });
   log.info(
     { owner, threads: pool.threads, dkimKeys: settings.dkim.length, verifyMode: mta.verifyMode },

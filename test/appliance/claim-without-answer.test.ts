@@ -7,6 +7,7 @@ import { CHANNELS, openSql } from "../../src/db/sql.ts";
 import { openTestDatabase, type TestDatabase } from "../support/database.ts";
 import { putDelivery } from "../support/ledger.ts";
 import { openTestMta } from "../support/mta.ts";
+import type { PlainRule } from "../support/plain-traffic.ts";
 import { EXACT, judge, stateOf } from "../support/oracle.ts";
 import { openTaking, people, stillness } from "../support/taking.ts";
 import { until } from "../support/until.ts";
@@ -40,10 +41,10 @@ async function locked(statement: string, work: () => Promise<void>): Promise<voi
   });
 }
 
-async function mta(port: number, settings: object): Promise<void> {
+async function mta(port: number, settings: object, rules: readonly PlainRule[] = []): Promise<void> {
   const sql = openSql(db.url, { poolSize: 4, name: "mta" });
   onTestFinished(() => sql.end({ timeout: 1 }));
-  const opened = await openTestMta({ sql, port, settings: { ...settings } });
+  const opened = await openTestMta({ sql, port, settings: { ...settings }, rules });
   onTestFinished(() => opened.close());
 }
 
@@ -81,7 +82,8 @@ test("a renewal that began before a claim says nothing about it", async () => {
   const host = await openTaking({ manners: { latencyMs: 60 } });
   onTestFinished(() => host.close());
   const first = await putDelivery(db.sql, { addresses: people(10, 1, "early") });
-  await mta(host.port, { leaseMs: 1200, rules: [{ mx: "*", connections: 1 }] });
+  const rules = ["early", "late"].map((name) => ({ mx: `mx.${name}0.example`, connections: 1 }));
+  await mta(host.port, { leaseMs: 1200 }, rules);
   await until(() => host.order.length > 0, { what: "the first to arrive" });
   let late = 0;
   await locked(`select id from part where delivery_id = ${first.id} for update`, async () => {

@@ -25,8 +25,8 @@ async function begin(name: string): Promise<{ host: TakingHost; id: number; addr
   const addresses = people(1500, 3, name);
   const id = await api.delivery({ retrySchedule: [1] });
   expect((await api.upload(id, lines(addresses))).body).toMatchObject({ accepted: 1500 });
-  const settings = { window: 400, partSize: 50, rules: [{ mx: "*", connections: 2 }] };
-  const mta = await openTestMta({ sql: api.db.sql, port: host.port, settings });
+  const settings = { window: 400, partSize: 50 };
+  const mta = await openTestMta({ sql: api.db.sql, port: host.port, settings, rules: [{ mx: "*", connections: 2 }] });
   onTestFinished(() => mta.close());
   await api.post(`/v1/deliveries/${id}/start`);
   await until(() => host.order.length > 100, { what: "some to arrive" });

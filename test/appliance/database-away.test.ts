@@ -54,8 +54,8 @@ test("longer than the lease: nothing leaves once it is uncertain, then everythin
   onTestFinished(() => host.close());
   const { id } = await putDelivery(postgres.sql, { addresses: people(800, 1, "lease"), partSize: 50, retry: [1] });
   // Two sessions at 20 ms a message: what is in memory would last for many times the lease.
-  const settings = { window: 600, partSize: 50, leaseMs: 2000, rules: [{ mx: "*", connections: 2 }] };
-  const mta = await openTestMta({ sql, port: host.port, settings });
+  const settings = { window: 600, partSize: 50, leaseMs: 2000 };
+  const mta = await openTestMta({ sql, port: host.port, settings, rules: [{ mx: "*", connections: 2 }] });
   onTestFinished(() => mta.close());
   await until(() => host.order.length > 50, { what: "some to arrive" });
   await postgres.stop();

@@ -22,12 +22,12 @@ test("what was sent and not recorded is in the journal, and no other is in doubt
   const folder = mkdtempSync(join(tmpdir(), "postilion-drain-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const { id } = await putDelivery(postgres.sql, { addresses: people(1200, 2), partSize: 50, inDoubt: "hold" });
-  const settings = { window: 600, partSize: 50, rules: [{ mx: "*", connections: 4 }] };
+  const settings = { window: 600, partSize: 50 };
   const start = (): Promise<TestMta> => {
     // Each a pool of its own, as each process has.
     const sql = openSql(postgres.url, { poolSize: 4, name: "mta" });
     onTestFinished(() => sql.end({ timeout: 1 }));
-    return openTestMta({ sql, port: host.port, folder, settings });
+    return openTestMta({ sql, port: host.port, folder, settings, rules: [{ mx: "*", connections: 4 }] });
   };
   const first = await start();
   await until(() => host.order.length > 100, { what: "some to arrive" });

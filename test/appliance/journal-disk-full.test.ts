@@ -34,8 +34,14 @@ test("full in the middle of a line: nothing leaves and nothing counts until ther
     throw Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
   }
   const { id } = await putDelivery(db.sql, { addresses: people(1500, 3, "full"), partSize: 50, retry: [1] });
-  const settings = { window: 600, partSize: 50, rules: [{ mx: "*", connections: 5 }] };
-  const mta = await openTestMta({ sql: db.sql, port: host.port, journalWrite: write, settings });
+  const settings = { window: 600, partSize: 50 };
+  const mta = await openTestMta({
+    sql: db.sql,
+    port: host.port,
+    journalWrite: write,
+    settings,
+    rules: [{ mx: "*", connections: 15 }],
+  });
   onTestFinished(() => mta.close());
   await until(() => host.order.length > 300, { what: "some to arrive" });
   full = true;

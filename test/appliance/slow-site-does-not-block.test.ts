@@ -49,7 +49,8 @@ test.each([
   const mta = await openTestMta({
     sql: db.sql,
     port: slow.port,
-    settings: { window: WINDOW, partSize: 50, rules: [{ mx: "mx.slow.example", connections: 2 }] },
+    settings: { window: WINDOW, partSize: 50 },
+    rules: [{ mx: "mx.slow.example", connections: 2 }],
     deps: {
       resolver: {
         ...loopbackResolver,

@@ -20,10 +20,10 @@ test("SIGTERM drains and exits with 0, SIGKILL loses nothing; a start goes on wh
   onTestFinished(() => host.close());
   const folder = makeApplianceFolder({
     machine: "whole",
+    stat: { rules: [{ mx: "*", connections: 4, tls: "disabled" }] },
     mta: {
       helo: "mta.test",
       relay: { host: "127.0.0.1", port: host.port },
-      rules: [{ mx: "*", connections: 4, tls: "disabled" }],
       window: 1000,
       threads: 1,
     },

@@ -20,8 +20,8 @@ async function newsletter(partSize: number): Promise<{ host: TakingHost; id: num
   onTestFinished(() => host.close());
   const addresses = people(BACKLOG, 1, `bulk${partSize}x`);
   const { id } = await putDelivery(api.db.sql, { addresses, partSize });
-  const settings = { window: 2000, partSize, rules: [{ mx: "*", connections: 2 }] };
-  const mta = await openTestMta({ sql: api.db.sql, port: host.port, settings });
+  const settings = { window: 2000, partSize };
+  const mta = await openTestMta({ sql: api.db.sql, port: host.port, settings, rules: [{ mx: "*", connections: 2 }] });
   onTestFinished(async () => {
     await api.post(`/v1/deliveries/${id}/stop`);
     await mta.close();

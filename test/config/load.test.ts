@@ -32,14 +32,14 @@ function refusal(text: string, env: Record<string, string> = {}): string {
 describe("mistakes", () => {
   test("all of them at once, each with line, path and the name that was meant", () => {
     const text =
-      "web:\n  prot: 8081\n  port: 99999\nmta:\n  smtp:\n    dotms: 5\n  rules:\n    - mx: '*'\n      tls: always\nlgo: {}\n";
+      "web:\n  prot: 8081\n  port: 99999\nmta:\n  smtp:\n    dotms: 5\nstat:\n  rules:\n    - mx: '*'\n      tls: always\nlgo: {}\n";
     const lines = refusal(text).split("\n").slice(1);
     expect(lines).toHaveLength(5);
     expect(lines).toContain("  FILE:2: web.prot: no such setting; did you mean port?");
     expect(lines.find((line) => line.includes("web.port"))).toMatch(/FILE:3: web\.port: .*65535/);
     expect(lines).toContain("  FILE:6: mta.smtp.dotms: no such setting; did you mean dotMs?");
-    expect(lines.find((line) => line.includes("tls"))).toMatch(/FILE:9: mta\.rules\[0\]\.tls: .*opportunistic/);
-    expect(lines).toContain("  FILE:10: lgo: no such setting; did you mean log?");
+    expect(lines.find((line) => line.includes("tls"))).toMatch(/FILE:10: stat\.rules\[0\]\.tls: .*opportunistic/);
+    expect(lines).toContain("  FILE:11: lgo: no such setting; did you mean log?");
   });
   test("a name like no other: the known ones are listed", () => {
     expect(refusal("log:\n  xyzzy: 1\n")).toContain("FILE:2: log.xyzzy: no such setting; known here: level, pretty");

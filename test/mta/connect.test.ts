@@ -1,11 +1,13 @@
 import { expect, test } from "vitest";
-import { parseSettings } from "../../src/config/settings.ts";
+import { parseSettings, type SmtpSettings } from "../../src/config/settings.ts";
 import { type Outcome, outcome } from "../../src/model/outcome.ts";
-import type { LaneKey } from "../../src/model/traffic.ts";
+import type { ConnectionGrant, LaneKey } from "../../src/model/traffic.ts";
 import { type Connect, openConnect } from "../../src/mta/connect.ts";
+import type { LanePath } from "../../src/mta/lane-table.ts";
 import type { Addresses, Resolver } from "../../src/mta/resolver.ts";
 import type { Session, SessionTarget } from "../../src/mta/session-contract.ts";
 import { type HandClock, handClock } from "../support/clock.ts";
+import { openPlainTraffic, type PlainRule, type PlainTraffic } from "../support/plain-traffic.ts";
 
 const KEY: LaneKey = { site: "s", mx: "mx0", publicId: 7, localAddress: "" };
 const DEAD = outcome("unreachable", "connect", { text: "timed out" });
@@ -17,6 +19,10 @@ interface Scene {
   readonly connect: () => ReturnType<Connect>;
   /** Addresses in the order they were tried. */
   readonly tried: string[];
+  readonly targets: SessionTarget[];
+  readonly times: SmtpSettings[];
+  readonly traffic: PlainTraffic;
+  readonly grants: ConnectionGrant[];
   readonly stop: AbortController;
 }
 
@@ -28,13 +34,22 @@ interface SceneOptions {
   readonly openMs?: number;
   readonly resolveMs?: number;
   readonly mta?: object;
+  readonly rules?: readonly PlainRule[];
+  /** Preferences of the exchangers; 0, 1, 2, … when not given. */
+  readonly preferences?: readonly number[];
+  readonly ip?: Partial<LanePath["ip"]>;
+  readonly granted?: (grant: ConnectionGrant) => Promise<boolean>;
 }
 
-function scene({ exchangers, open = () => DEAD, openMs = 0, resolveMs = 0, mta = {} }: SceneOptions): Scene {
+function scene({ exchangers, open = () => DEAD, openMs = 0, resolveMs = 0, mta = {}, ...more }: SceneOptions): Scene {
   const clock = handClock();
+  const traffic = openPlainTraffic(more.rules ?? [], clock);
   const tried: string[] = [];
+  const targets: SessionTarget[] = [];
+  const times: SmtpSettings[] = [];
+  const grants: ConnectionGrant[] = [];
   const stop = new AbortController();
-  const names = Object.keys(exchangers).map((name, i) => ({ name, preference: i }));
+  const names = Object.keys(exchangers).map((name, i) => ({ name, preference: more.preferences?.[i] ?? i }));
   const route = { kind: "site" as const, site: "s", exchangers: names };
   const resolver: Resolver = {
     route: () => Promise.resolve(route),
@@ -50,17 +65,30 @@ function scene({ exchangers, open = () => DEAD, openMs = 0, resolveMs = 0, mta =
     settings,
     helo: "h",
     resolver,
-    path: () => ({ route, ip: { address: "", publicId: 7, weight: 1, helo: "" } }),
-    limits: () => ({ rule: "*", connections: 1, messagesPerConnection: 1, messagesPerHour: 0, tls: "disabled" }),
-    async open(target) {
+    path: () => ({
+      route,
+      ip: { address: "", publicId: 7, weight: 1, helo: "", includeDomains: [], excludeDomains: [], ...more.ip },
+    }),
+    traffic,
+    async open(target, smtp) {
       tried.push(target.ip);
+      targets.push(target);
+      times.push(smtp);
       await clock.advance(openMs);
       return open(target);
     },
     permit: () => true,
   });
-  return { clock, tried, stop, connect: () => connect(KEY, { change: () => {} }, stop.signal) } satisfies Scene &
-    object;
+  const events = {
+    change() {},
+    granted(grant: ConnectionGrant) {
+      grants.push(grant);
+      return more.granted?.(grant) ?? Promise.resolve(true);
+    },
+    failed: (grant: ConnectionGrant) => grant.close(),
+  };
+  const attempt = (): ReturnType<Connect> => connect(KEY, false, events, stop.signal);
+  return { clock, tried, targets, times, traffic, grants, stop, connect: attempt };
 }
 
 test("a site with hundreds of dead addresses: five an attempt, and the next attempt goes on with others", async () => {
@@ -124,7 +152,7 @@ test("an order to stop is heard between two addresses", async () => {
       return DEAD;
     },
   });
-  expect(await connect()).toMatchObject({ kind: "unreachable", stage: "local" });
+  expect(await connect()).toBeNull();
   expect(tried).toHaveLength(1);
 });
 
@@ -165,4 +193,79 @@ test.each([
   const { connect, tried } = scene({ exchangers: { a: ["127.0.0.1", "fc00::1"] }, open: session, mta });
   expect(await connect()).toMatchObject({ target: { ip: "127.0.0.1" } });
   expect(tried).toEqual(["127.0.0.1"]);
+});
+
+test("the quota chooses among all awake addresses of the best preference, and no others", async () => {
+  const { connect, tried } = scene({
+    exchangers: { a: ["1.2.3.1"], b: ["1.2.3.2"], c: ["1.2.3.3"] },
+    preferences: [10, 10, 20],
+    rules: [{ mx: "a", connections: 1 }],
+    open: session,
+  });
+  await connect();
+  await connect();
+  await connect();
+  expect(tried).toEqual(["1.2.3.1", "1.2.3.2", "1.2.3.2"]);
+});
+
+test("a failed address gives its grant back, is told to the statistics, and the next preference is asked for", async () => {
+  const { connect, traffic, targets } = scene({
+    exchangers: { a: ["1.2.3.1"], b: ["1.2.3.2"] },
+    open: (target) => (target.mx === "a" ? DEAD : session(target)),
+  });
+  expect(await connect()).toMatchObject({ target: { mx: "b" } });
+  expect(traffic.observed).toEqual([
+    { path: { publicId: 7, mx: "a", ip: "1.2.3.1", site: "s" }, outcome: DEAD, bytes: 0 },
+  ]);
+  expect(traffic.open).toBe(1);
+  expect(targets).toHaveLength(2);
+});
+
+test("waiting for a grant takes nothing from the attempt's time", async () => {
+  const all = numbered(3);
+  const { clock, connect, traffic, tried } = scene({
+    exchangers: { mx0: all },
+    rules: [{ mx: "*", connections: 1, scope: "rule" }],
+    openMs: 20_000,
+  });
+  traffic.holdSite("s", 7, "suspension");
+  const result = connect();
+  await clock.advance(3_600_000);
+  expect(tried).toEqual([]);
+  traffic.holdSite("s", 7, null);
+  expect(await result).toBe(DEAD);
+  expect(tried).toEqual(all);
+});
+
+test("a grant nobody wants any more opens nothing, and no address rests for it", async () => {
+  let wanted = false;
+  const { connect, tried, traffic } = scene({
+    exchangers: { mx0: ["1.2.3.1"] },
+    open: session,
+    granted: () => Promise.resolve(wanted),
+  });
+  expect(await connect()).toBeNull();
+  expect(tried).toEqual([]);
+  expect(traffic.observed).toEqual([]);
+  wanted = true;
+  expect(await connect()).toMatchObject({ target: { ip: "1.2.3.1" } });
+});
+
+test("the times and the TLS mode of the rule reach the session; 0 is the setting's", async () => {
+  const { connect, targets, times } = scene({
+    exchangers: { mx0: ["1.2.3.1"] },
+    rules: [{ mx: "mx0", tls: "required", connectMs: 1, replyMs: 2 }],
+    open: session,
+  });
+  await connect();
+  expect(targets[0]).toMatchObject({ tls: "required" });
+  expect(times[0]).toMatchObject({ connectMs: 1, bannerMs: 2, ehloMs: 2, mailMs: 2, rcptMs: 2, dataMs: 2 });
+  expect(times[0]?.dotMs).toBe(parseSettings({}).mta.smtp.dotMs);
+});
+
+test("HELO, local address and public id are those of the IP", async () => {
+  const ip = { address: "127.0.0.9", publicId: 7, helo: "seven.example" };
+  const { connect, targets } = scene({ exchangers: { mx0: ["1.2.3.1"] }, open: session, ip });
+  await connect();
+  expect(targets[0]).toMatchObject({ localAddress: "127.0.0.9", publicId: 7, helo: "seven.example" });
 });

@@ -1,12 +1,11 @@
 import { expect, test } from "vitest";
 import { type Outcome, outcome } from "../../src/model/outcome.ts";
-import type { Traffic } from "../../src/model/traffic.ts";
 import type { Held, HeldPart } from "../../src/mta/held.ts";
 import { openLane } from "../../src/mta/lane.ts";
 import type { LaneDeps } from "../../src/mta/lane-contract.ts";
-import { openLimits } from "../../src/mta/limits.ts";
 import type { Session, WireMessage } from "../../src/mta/session-contract.ts";
 import { type HandClock, handClock } from "../support/clock.ts";
+import { openPlainTraffic, type PlainTraffic } from "../support/plain-traffic.ts";
 
 /** A session that answers when told to. */
 interface Script {
@@ -95,13 +94,17 @@ const held = (id: number, of: HeldPart): Held => ({
   status: 0,
   attempts: 0,
   moves: 0,
+  passed: 0,
 });
 
 interface Bench {
   readonly clock: HandClock;
+  readonly traffic: PlainTraffic;
   readonly lane: ReturnType<typeof openLane>;
   readonly scripts: Script[];
   readonly finished: { id: number; outcome: Outcome; final: boolean }[];
+  /** When the lane said that it takes messages again. */
+  readonly relieved: number[];
   readonly given: { id: number; notBefore: number }[];
   turn(): Promise<void>;
 }
@@ -112,7 +115,8 @@ function bench(
     perHour?: number;
     perConnection?: number;
     connect?: () => Outcome | null;
-    traffic?: Traffic;
+    elsewhere?: (held: Held) => boolean;
+    render?: (held: Held) => void;
     deadOnArrival?: () => boolean;
   } = {},
 ): Bench {
@@ -120,49 +124,54 @@ function bench(
   const scripts: Script[] = [];
   const finished: Bench["finished"] = [];
   const given: Bench["given"] = [];
-  const traffic = openLimits(
-    {
-      rules: [
-        {
-          mx: "*",
-          connections: options.connections ?? 4,
-          messagesPerConnection: options.perConnection ?? 1000,
-          messagesPerHour: options.perHour ?? 0,
-          tls: "disabled",
-        },
-      ],
-    },
-    clock,
-  );
+  const relieved: number[] = [];
+  const rule = {
+    mx: "*",
+    connections: options.connections ?? 4,
+    messagesPerConnection: options.perConnection ?? 1000,
+    messagesPerHour: options.perHour ?? 0,
+  };
+  const traffic = openPlainTraffic([rule], clock);
   const deps: LaneDeps = {
     clock,
-    traffic: options.traffic ?? traffic,
+    traffic,
     weights: [64, 8, 4, 1],
     idleMs: 5000,
     capacity: 100,
     urgentCapacity: 100,
     crowded: () => false,
+    wants: () => {},
     takeBytes: () => true,
     freeBytes: () => {},
-    connect(_key, { change }) {
+    async connect(key, urgent, { change, granted, failed }, signal) {
+      const grant = await traffic.connection(key, [{ mx: "mx", ip: "127.0.0.1" }], urgent, signal);
+      if (grant === null || !(await granted(grant, 1))) return null;
       const refusal = options.connect?.() ?? null;
-      if (refusal !== null) return Promise.resolve(refusal);
+      if (refusal !== null) {
+        failed(grant);
+        return refusal;
+      }
       const script = scripted(change);
       scripts.push(script);
       if (options.deadOnArrival?.() === true) script.end();
-      return Promise.resolve(script.session);
+      return script.session;
     },
-    render: (h) =>
-      Promise.resolve({ id: h.id, error: "", from: "b@b.example", bytes: new Uint8Array(2), smtputf8: false }),
+    render(h) {
+      options.render?.(h);
+      return Promise.resolve({ id: h.id, error: "", from: "b@b.example", bytes: new Uint8Array(2), smtputf8: false });
+    },
     finish: (h, result, _lane, _before, final) => void finished.push({ id: h.id, outcome: result, final }),
     giveBack: (h, notBefore) => void given.push({ id: h.id, notBefore }),
     expect: () => {},
-    relieved: () => {},
+    park: (h, notBefore) => void given.push({ id: h.id, notBefore }),
+    elsewhere: (h) => options.elsewhere?.(h) ?? false,
+    relieved: () => void relieved.push(clock.now()),
     takePlace: () => true,
     freePlace: () => {},
   };
   const lane = openLane({ site: "s", mx: "mx", publicId: 0, localAddress: "" }, deps);
-  return { clock, lane, scripts, finished, given, turn: () => clock.advance(0) };
+  traffic.onChange(() => lane.turned());
+  return { clock, traffic, lane, scripts, finished, given, relieved, turn: () => clock.advance(0) };
 }
 
 test("one message opens one session; a hundred open no more than the limit", async () => {
@@ -260,8 +269,10 @@ test("a spent quota gives its messages back to the database, and is no attempt",
     for (const s of b.scripts) s.answer();
   }
   expect(b.finished).toHaveLength(1);
+  expect(b.lane.saturated).toBe(false);
+  await b.clock.advance(1_000);
   expect(b.lane.saturated).toBe(true);
-  await b.clock.advance(10_001);
+  await b.clock.advance(9_001);
   expect(b.given).toHaveLength(19);
   expect(b.lane.held).toBe(0);
 });

@@ -155,7 +155,7 @@ describe("a delivery", () => {
   test("paused it stands still, resumed it goes on, stopped it ends; nothing counts as an attempt", async () => {
     const mx = await host({ latencyMs: 5 });
     const { id } = await put({ addresses: people(3000), partSize: 100 });
-    await start({ port: mx.port, settings: { rules: [{ mx: "*", connections: 2 }] } });
+    await start({ port: mx.port, rules: [{ mx: "*", connections: 2 }] });
     const sent = async (): Promise<number> => (await countBothWays(db.sql, id)).rows[2]!;
     const turn = async (next: string): Promise<void> => {
       await db.sql`update delivery set state = ${next} where id = ${id}`;
@@ -240,9 +240,10 @@ describe("two mtas", () => {
   test("share a delivery, and nobody gets it twice", async () => {
     const mx = await host({ latencyMs: 2 });
     const { id } = await put({ addresses: people(4000), partSize: 50 });
-    const settings = { window: 500, partSize: 50, rules: [{ mx: "*", connections: 4 }] };
-    await start({ port: mx.port, owner: "a/0", settings });
-    await start({ port: mx.port, owner: "b/0", settings });
+    const settings = { window: 500, partSize: 50 };
+    const rules = [{ mx: "*", connections: 4 }];
+    await start({ port: mx.port, owner: "a/0", settings, rules });
+    await start({ port: mx.port, owner: "b/0", settings, rules });
     expect((await finished(id))[2]).toBe(4000);
     expect(mx.taken.size).toBe(4000);
     expect([...mx.taken.values()].every((n) => n === 1)).toBe(true);

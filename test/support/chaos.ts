@@ -94,11 +94,11 @@ function settings(folder: string, port: number): string {
   return JSON.stringify({
     dataDir: join(folder, "var"),
     machine: "chaos",
+    stat: { rules: [{ mx: "*", connections: 6, tls: "disabled" }] },
     log: { level: "warn", pretty: "never" },
     mta: {
       helo: "mta.test",
       relay: { host: "127.0.0.1", port },
-      rules: [{ mx: "*", connections: 6, tls: "disabled" }],
       window: 1000,
       threads: 1,
     },

@@ -70,11 +70,11 @@ function settingsOf({ machine, relayPort, mta }: MtaProcessOptions, folder: stri
   return {
     dataDir: join(folder, "var"),
     machine,
+    stat: { rules: [{ mx: "*", connections: 4, tls: "disabled" }] },
     log: { level: "info", pretty: "never" },
     mta: {
       helo: "mta.test",
       relay: { host: "127.0.0.1", port: relayPort },
-      rules: [{ mx: "*", connections: 4, tls: "disabled" }],
       threads: 1,
       ...mta,
     },

@@ -10,16 +10,17 @@ import { systemClock } from "../../src/base/clock.ts";
 import { parseSettings } from "../../src/config/settings.ts";
 import type { Sql } from "../../src/db/sql.ts";
 import { bootId, openJournal } from "../../src/mta/journal.ts";
-import { openLimits } from "../../src/mta/limits.ts";
 import { type Mta, type MtaDeps, openMta } from "../../src/mta/mta.ts";
 import { recover } from "../../src/mta/recover.ts";
 import type { Resolver } from "../../src/mta/resolver.ts";
 import { openSession } from "../../src/mta/session.ts";
 import { openTlsMemory } from "../../src/mta/session/tls-memory.ts";
 import type { RenderPool } from "../../src/render/pool.ts";
+import { openPlainTraffic, type PlainRule, type PlainTraffic } from "./plain-traffic.ts";
 
 export interface TestMta {
   readonly mta: Mta;
+  readonly traffic: PlainTraffic;
   close(): Promise<void>;
 }
 
@@ -31,7 +32,10 @@ export interface TestMtaOptions {
   readonly folder?: string;
   /** Stands in for write(2) of the journal: a disk that fills up. */
   readonly journalWrite?: (fd: number, text: string) => void;
+  /** Of the section `mta`. */
   readonly settings?: Record<string, unknown>;
+  /** What the quota allows (plain-traffic.ts). */
+  readonly rules?: readonly PlainRule[];
   readonly deps?: Partial<MtaDeps>;
 }
 
@@ -88,7 +92,7 @@ export async function openTestMta(options: TestMtaOptions): Promise<TestMta> {
   });
   await recover({ sql, owner, clock: systemClock, random: Math.random, log: silentLog }, left);
   forget();
-  const traffic = openLimits(settings, systemClock);
+  const traffic = openPlainTraffic(options.rules ?? [], systemClock);
   const tlsMemory = openTlsMemory(systemClock);
   const mta = await openMta({
     settings,
@@ -103,11 +107,12 @@ export async function openTestMta(options: TestMtaOptions): Promise<TestMta> {
     resolver: loopbackResolver,
     pool: plainPool,
     keys: () => ({ version: 1, token: [], dkim: [] }),
-    openSession: (target, events) => openSession({ clock: systemClock, tlsMemory }, target, settings.smtp, events),
+    openSession: (target, smtp, events) => openSession({ clock: systemClock, tlsMemory }, target, smtp, events),
     ...options.deps,
   });
   return {
     mta,
+    traffic,
     async close() {
       await mta.drain(2000);
       traffic.close();

@@ -1,0 +1,52 @@
+/**
+ * How long nothing of a lane may go although something waits: after a second the lane is shut (nothing more is claimed for it), after ten it is
+ * parked: its messages wait in the database, where they cost nothing, and it keeps one request at the quota, whose grant calls them
+ * back. What comes all the same (parts of many domains) goes back for as long as the lane has been parked: 10 s to 5 min.
+ */
+import type { Clock } from "../base/clock.ts";
+import type { Hold } from "../model/traffic.ts";
+
+const SHUT_MS = 1000;
+const PARK_MS = 10_000;
+const PARK_MOST_MS = 300_000;
+
+export interface Blocked {
+  readonly parked: boolean;
+  readonly shut: boolean;
+  /** Nothing may go now. Returns when (monotonic) it has to be looked at again; Infinity: nothing changes by itself. */
+  mark(): number;
+  /** Something may go. */
+  clear(): void;
+  /** Until when (epoch ms) a message that is given back need not be looked at. */
+  notBefore(hold: Hold | null): number;
+}
+
+export function openBlocked(clock: Clock): Blocked {
+  let since = 0;
+  let parked = false;
+  const forMs = (): number => (since === 0 ? 0 : clock.monotonic() - since);
+  return {
+    get parked() {
+      return parked;
+    },
+    get shut() {
+      return forMs() >= SHUT_MS;
+    },
+    mark() {
+      since ||= clock.monotonic();
+      parked ||= forMs() >= PARK_MS;
+      if (parked) return Number.POSITIVE_INFINITY;
+      return since + (forMs() < SHUT_MS ? SHUT_MS : PARK_MS);
+    },
+    clear() {
+      since = 0;
+      parked = false;
+    },
+    notBefore(hold) {
+      const now = clock.now();
+      const known = hold !== null && hold.until > now;
+      const most = now + PARK_MOST_MS;
+      return Math.min(most, known ? hold.until : now + Math.max(PARK_MS, forMs()));
+    },
+  };
+}

@@ -1,0 +1,38 @@
+/**
+ * Parts whose messages went back to the database because a lane of this mta was parked. When the lane may go again some of them are made due
+ * at once; the others come with their own time. A hint: nothing is lost with it.
+ */
+export interface Parked {
+  add(lane: string, partId: number): void;
+  /** Takes out some parts of the lane, those that have waited longest first. */
+  take(lane: string): readonly number[];
+}
+
+/** Parts that are remembered of a lane, and lanes. */
+const PARTS = 2000;
+const LANES = 20_000;
+/** Parts called back at once: more than a lane takes at once would be claimed only to go back. */
+const CALLED = 20;
+
+export function openParked(): Parked {
+  const lanes = new Map<string, Set<number>>();
+  return {
+    add(lane, partId) {
+      let parts = lanes.get(lane);
+      if (parts === undefined) {
+        if (lanes.size >= LANES) return;
+        parts = new Set();
+        lanes.set(lane, parts);
+      }
+      if (parts.size < PARTS) parts.add(partId);
+    },
+    take(lane) {
+      const parts = lanes.get(lane);
+      if (parts === undefined) return [];
+      const taken = parts.values().take(CALLED).toArray();
+      for (const id of taken) parts.delete(id);
+      if (parts.size === 0) lanes.delete(lane);
+      return taken;
+    },
+  };
+}
