@@ -192,7 +192,7 @@ export function checkReplyRules(rules: ReplyRules, over: ReadonlySet<string> = n
 }
 
 const SHORTEST_TEXT = 4;
-const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
 
 function ruleProblems({ match, threshold, scope, remedy }: ReplyRule): string[] {
   const problems: string[] = [];
@@ -214,7 +214,8 @@ function ruleProblems({ match, threshold, scope, remedy }: ReplyRule): string[] 
     Object.values(remedy.limits).every((amount: Amount) => amount.share === 1 && amount.value === 0)
   )
     problems.push("action limits names no limit");
-  if (threshold.windowMs > DAY_MS) problems.push("the window is longer than a day");
+  if (threshold.windowMs > 6 * HOUR_MS) problems.push("the window is longer than 6h");
+  if (threshold.share > 0 && threshold.windowMs > HOUR_MS) problems.push("with a share the window is at most 1h");
   if (remedy.mostMs < remedy.durationMs) problems.push("most is shorter than duration");
   return problems;
 }
