@@ -9,7 +9,7 @@ import { run, start } from "./cli/appliance.ts";
 import { migrateDatabase, tokenCreate, tokenList, tokenRevoke } from "./cli/database.ts";
 import { type KeygenOptions, dkimKeygen } from "./cli/dkim.ts";
 import { configCheck, configExample, configShow } from "./cli/settings.ts";
-import { type ExplainOptions, statCheck, statExplain } from "./cli/stat.ts";
+import type { ExplainOptions } from "./cli/stat.ts";
 import { UsageError } from "./cli/usage.ts";
 
 function commandLine(): Command {
@@ -76,15 +76,17 @@ function commandLine(): Command {
     .command("check [file]")
     .description("say what is wrong with the rules, those in force or those of a file; exit code 1 if something is")
     .option("--json", "as JSON")
-    .action((file: string | undefined, { json }: { json?: boolean }) => {
-      process.exitCode = statCheck(config(), file, json === true);
+    .action(async (file: string | undefined, { json }: { json?: boolean }) => {
+      process.exitCode = (await import("./cli/stat.ts")).statCheck(config(), file, json === true);
     });
   stat
     .command("explain <domain|exchanger>")
     .description("its exchangers, the rule and limits for them, where each comes from, and what is at work now")
     .option("--public-id <n>", "for this outgoing IP only")
     .option("--json", "as JSON")
-    .action((target: string, options: ExplainOptions) => statExplain(config(), target, options));
+    .action(async (target: string, options: ExplainOptions) =>
+      (await import("./cli/stat.ts")).statExplain(config(), target, options),
+    );
 
   const token = program.command("token").description("tokens for the API");
   token

@@ -2,6 +2,7 @@
  * What there is to say of a domain or an exchanger: where mail to it goes, under which rule and limits, where each of these comes from, and
  * what is at work now. The first half needs no server: the DNS and the files say it. The second is asked of the statistics server if one answers.
  */
+import { domainToASCII } from "node:url";
 import { harmless } from "../model/harmless.ts";
 import type { Settings } from "../config/settings.ts";
 import { LIMIT_NAMES, type LimitName, type MxRule, type MxRules, matchRule } from "../model/mx-rules.ts";
@@ -73,11 +74,7 @@ export interface ExplainDeps {
 
 /** `publicId` null: all those that mail to it may take. */
 export async function explain(target: string, publicId: number | null, deps: ExplainDeps): Promise<Explained> {
-  const name = target
-    .slice(target.lastIndexOf("@") + 1)
-    .trim()
-    .toLowerCase()
-    .replace(/\.$/, "");
+  const name = nameOf(target);
   if (name === "") throw new UsageError(`${target} is neither a domain nor an exchanger`);
   const { way, names } = await exchangersOf(name, deps);
   const exchangers = await Promise.all(
@@ -98,6 +95,14 @@ export async function explain(target: string, publicId: number | null, deps: Exp
     rules,
     now: await stateNow(names.join(","), exchangers, rules, deps),
   };
+}
+
+/** The domain of an address, or the name itself: as the DNS has it, and fit to be shown. */
+function nameOf(target: string): string {
+  const text = harmless(target.slice(target.lastIndexOf("@") + 1), 255)
+    .toLowerCase()
+    .replace(/\.$/, "");
+  return domainToASCII(text) || text;
 }
 
 async function exchangersOf(

@@ -64,7 +64,7 @@ describe("the launcher", () => {
 
 describe("mistakes", () => {
   test.each([
-    [["strat"], "Did you mean start?"],
+    [["strart"], "Did you mean start?"],
     [["config", "chek"], "Did you mean check?"],
     [["run", "weeb"], "did you mean web?"],
     [["run", "mta", "--slot", "-1"], "--slot"],
@@ -98,7 +98,7 @@ describe("mistakes", () => {
 test("help names every command", () => {
   const { code, out } = call(["--help"]);
   expect(code).toBe(0);
-  for (const name of ["start", "run", "migrate", "config", "dkim", "token"])
+  for (const name of ["start", "run", "migrate", "config", "dkim", "stat", "token"])
     expect(out).toMatch(new RegExp(`^  ${name}\\b`, "m"));
 });
 
