@@ -27,11 +27,14 @@ const stored = (row: Row): StoredPolicy => ({
   expiresAt: row.expires_at.getTime(),
 });
 
-/** Those that are in force at `now` and were fetched after `since` (epoch ms), oldest first, the newest `limit` of them. */
+/**
+ * Those that are in force at `now` and were fetched after `since` (epoch ms), oldest first, the newest `limit` of them. Larger ones than any
+ * honest policy are not among them, only found by name: ten thousand of 64 KB would fill the memory.
+ */
 export async function loadPolicies(sql: Sql, since: number, now: number, limit: number): Promise<StoredPolicy[]> {
   const rows = await sql<Row[]>`
     select domain, policy_id, body, fetched_at, expires_at from mta_sts
-    where fetched_at > ${new Date(since)} and expires_at > ${new Date(now)}
+    where fetched_at > ${new Date(since)} and expires_at > ${new Date(now)} and octet_length(body) <= 8192
     order by fetched_at desc limit ${limit}`;
   return rows.map(stored).reverse();
 }

@@ -20,6 +20,8 @@ export interface SmtpSinkOptions {
   readonly port?: number;
   /** Default: without. */
   readonly starttls?: boolean;
+  /** Instead of the certificate for mx.test, PEM. */
+  readonly certificate?: { readonly key: string; readonly cert: string };
   /** user and password that AUTH PLAIN and LOGIN accept; AUTH is then required. */
   readonly auth?: { readonly user: string; readonly password: string };
   readonly size?: number;
@@ -40,8 +42,8 @@ export async function openSmtpSink(options: SmtpSinkOptions = {}): Promise<SmtpS
   const messages: SunkMessage[] = [];
   const server = new SMTPServer({
     logger: false,
-    key: tlsKey,
-    cert: tlsCertificate,
+    key: options.certificate?.key ?? tlsKey,
+    cert: options.certificate?.cert ?? tlsCertificate,
     disabledCommands: [...(starttls ? [] : ["STARTTLS"]), ...(auth === undefined ? ["AUTH"] : [])],
     authOptional: auth === undefined,
     allowInsecureAuth: true,
