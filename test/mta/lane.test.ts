@@ -1,181 +1,9 @@
 import { expect, test } from "vitest";
-import { type Outcome, outcome } from "../../src/model/outcome.ts";
-import type { Held, HeldPart } from "../../src/mta/held.ts";
-import { openLane } from "../../src/mta/lane.ts";
-import type { LaneDeps } from "../../src/mta/lane-contract.ts";
-import type { Session, WireMessage } from "../../src/mta/session-contract.ts";
-import { type HandClock, handClock } from "../support/clock.ts";
-import { openPlainTraffic, type PlainTraffic } from "../support/plain-traffic.ts";
-
-/** A session that answers when told to. */
-interface Script {
-  readonly session: Session;
-  answer(result?: Outcome): void;
-  end(): void;
-}
-
-function scripted(change: () => void): Script {
-  const waiting: { message: WireMessage; resolve: (o: Outcome) => void }[] = [];
-  let settled = 0;
-  let ended = false;
-  return {
-    session: {
-      target: {
-        mx: "mx",
-        ip: "127.0.0.1",
-        port: 25,
-        localAddress: "",
-        publicId: 0,
-        helo: "h",
-        tls: "disabled",
-        auth: null,
-      },
-      get room() {
-        return ended ? 0 : Math.max(0, 1 - waiting.length);
-      },
-      get inFlight() {
-        return waiting.length;
-      },
-      get settled() {
-        return settled;
-      },
-      get ended() {
-        return ended;
-      },
-      submit: (message) => new Promise((resolve) => waiting.push({ message, resolve })),
-      quit() {
-        ended = true;
-        setImmediate(change);
-        return Promise.resolve();
-      },
-      destroy() {
-        ended = true;
-        setImmediate(change);
-      },
-    },
-    answer(result = outcome("accepted", "dot", { code: 250 })) {
-      settled++;
-      waiting.shift()?.resolve(result);
-    },
-    end() {
-      ended = true;
-      for (const { resolve } of waiting.splice(0)) resolve(outcome("unreachable", "data"));
-      change();
-    },
-  };
-}
-
-const part = (extra: Partial<HeldPart["delivery"]> = {}): HeldPart => ({
-  claim: { id: 1, deliveryId: 1, firstId: 1, lastId: 999, domain: "", epoch: 1, takenOver: false },
-  delivery: {
-    id: 1,
-    priority: 2,
-    weight: 1,
-    contentHash: "h",
-    affinity: "default",
-    inDoubt: "retry",
-    retry: [300],
-    deadline: Number.MAX_SAFE_INTEGER,
-    state: "sending",
-    content: { hash: "h", json: new SharedArrayBuffer(0) },
-    ...extra,
-  },
-  open: 0,
-  notBefore: Infinity,
-  dueAt: Infinity,
-  lost: false,
-});
-const held = (id: number, of: HeldPart): Held => ({
-  id,
-  part: of,
-  address: `p${id}@one.example`,
-  domain: "one.example",
-  variables: "",
-  status: 0,
-  attempts: 0,
-  moves: 0,
-  passed: 0,
-});
-
-interface Bench {
-  readonly clock: HandClock;
-  readonly traffic: PlainTraffic;
-  readonly lane: ReturnType<typeof openLane>;
-  readonly scripts: Script[];
-  readonly finished: { id: number; outcome: Outcome; final: boolean }[];
-  /** When the lane said that it takes messages again. */
-  readonly relieved: number[];
-  readonly given: { id: number; notBefore: number }[];
-  turn(): Promise<void>;
-}
-
-function bench(
-  options: {
-    connections?: number;
-    perHour?: number;
-    perConnection?: number;
-    connect?: () => Outcome | null;
-    elsewhere?: (held: Held) => boolean;
-    render?: (held: Held) => void;
-    deadOnArrival?: () => boolean;
-  } = {},
-): Bench {
-  const clock = handClock();
-  const scripts: Script[] = [];
-  const finished: Bench["finished"] = [];
-  const given: Bench["given"] = [];
-  const relieved: number[] = [];
-  const rule = {
-    mx: "*",
-    connections: options.connections ?? 4,
-    messagesPerConnection: options.perConnection ?? 1000,
-    messagesPerHour: options.perHour ?? 0,
-  };
-  const traffic = openPlainTraffic([rule], clock);
-  const deps: LaneDeps = {
-    clock,
-    traffic,
-    weights: [64, 8, 4, 1],
-    idleMs: 5000,
-    capacity: 100,
-    urgentCapacity: 100,
-    crowded: () => false,
-    wants: () => {},
-    takeBytes: () => true,
-    freeBytes: () => {},
-    async connect(key, urgent, { change, granted, failed }, signal) {
-      const grant = await traffic.connection(key, [{ mx: "mx", ip: "127.0.0.1" }], urgent, signal);
-      if (grant === null || !(await granted(grant, 1))) return null;
-      const refusal = options.connect?.() ?? null;
-      if (refusal !== null) {
-        failed(grant);
-        return refusal;
-      }
-      const script = scripted(change);
-      scripts.push(script);
-      if (options.deadOnArrival?.() === true) script.end();
-      return script.session;
-    },
-    render(h) {
-      options.render?.(h);
-      return Promise.resolve({ id: h.id, error: "", from: "b@b.example", bytes: new Uint8Array(2), smtputf8: false });
-    },
-    finish: (h, result, _lane, _before, final) => void finished.push({ id: h.id, outcome: result, final }),
-    giveBack: (h, notBefore) => void given.push({ id: h.id, notBefore }),
-    expect: () => {},
-    park: (h, notBefore) => void given.push({ id: h.id, notBefore }),
-    elsewhere: (h) => options.elsewhere?.(h) ?? false,
-    relieved: () => void relieved.push(clock.now()),
-    takePlace: () => true,
-    freePlace: () => {},
-  };
-  const lane = openLane({ site: "s", mx: "mx", publicId: 0, localAddress: "" }, deps);
-  traffic.onChange(() => lane.turned());
-  return { clock, traffic, lane, scripts, finished, given, relieved, turn: () => clock.advance(0) };
-}
+import { outcome } from "../../src/model/outcome.ts";
+import { held, laneBench, part, type LaneBench } from "../support/lane.ts";
 
 test("one message opens one session; a hundred open no more than the limit", async () => {
-  const b = bench();
+  const b = laneBench();
   const p = part();
   b.lane.enqueue(held(1, p));
   b.lane.pump();
@@ -193,7 +21,7 @@ test("one message opens one session; a hundred open no more than the limit", asy
 });
 
 test("a session carries no more than messagesPerConnection, then another one does", async () => {
-  const b = bench({ connections: 1, perConnection: 3 });
+  const b = laneBench({ connections: 1, perConnection: 3 });
   const p = part();
   for (let i = 1; i <= 7; i++) b.lane.enqueue(held(i, p));
   b.lane.pump();
@@ -206,7 +34,7 @@ test("a session carries no more than messagesPerConnection, then another one doe
 });
 
 test("an unreachable site gives its outcome to all that wait, rests, and takes nothing meanwhile", async () => {
-  const b = bench({ connect: () => outcome("unreachable", "connect", { text: "refused" }) });
+  const b = laneBench({ connect: () => outcome("unreachable", "connect", { text: "refused" }) });
   const p = part();
   for (let i = 1; i <= 5; i++) b.lane.enqueue(held(i, p));
   b.lane.pump();
@@ -222,7 +50,7 @@ test("an unreachable site gives its outcome to all that wait, rests, and takes n
 
 test("a site that refuses a second connection is served by the first, and tried again later", async () => {
   let allowed = 1;
-  const b: Bench = bench({
+  const b: LaneBench = laneBench({
     connect: () => (b.scripts.length >= allowed ? outcome("deferred", "banner", { code: 421 }) : null),
   });
   const p = part();
@@ -244,7 +72,7 @@ test("a site that refuses a second connection is served by the first, and tried 
 
 test("a session that is dead on arrival counts as a refusal", async () => {
   let dead = 1;
-  const b: Bench = bench({ connections: 2, deadOnArrival: () => dead-- > 0 });
+  const b: LaneBench = laneBench({ connections: 2, deadOnArrival: () => dead-- > 0 });
   const p = part();
   b.lane.enqueue(held(1, p));
   b.lane.pump();
@@ -260,7 +88,7 @@ test("a session that is dead on arrival counts as a refusal", async () => {
 });
 
 test("a spent quota gives its messages back to the database, and is no attempt", async () => {
-  const b = bench({ perHour: 12 });
+  const b = laneBench({ perHour: 12 });
   const p = part();
   for (let i = 1; i <= 20; i++) b.lane.enqueue(held(i, p));
   b.lane.pump();
@@ -278,7 +106,7 @@ test("a spent quota gives its messages back to the database, and is no attempt",
 });
 
 test("a paused delivery's messages go back, others go on", async () => {
-  const b = bench({ connections: 1 });
+  const b = laneBench({ connections: 1 });
   const paused = part();
   const other = part({ id: 2 });
   for (let i = 1; i <= 10; i++) b.lane.enqueue(held(i, i % 2 === 0 ? paused : other));
@@ -296,7 +124,7 @@ test("a paused delivery's messages go back, others go on", async () => {
 });
 
 test("idle sessions close after idleMs", async () => {
-  const b = bench();
+  const b = laneBench();
   b.lane.enqueue(held(1, part()));
   b.lane.pump();
   await b.turn();
@@ -309,7 +137,7 @@ test("idle sessions close after idleMs", async () => {
 });
 
 test("a session that dies in the middle loses nothing", async () => {
-  const b = bench({ connections: 1 });
+  const b = laneBench({ connections: 1 });
   const p = part();
   for (let i = 1; i <= 5; i++) b.lane.enqueue(held(i, p));
   b.lane.pump();
@@ -324,7 +152,7 @@ test("a session that dies in the middle loses nothing", async () => {
 });
 
 test("past its deadline a message leaves the lane", async () => {
-  const b = bench({ connect: () => null, perHour: 12 });
+  const b = laneBench({ connect: () => null, perHour: 12 });
   const late = part({ deadline: b.clock.now() + 1000 });
   for (let i = 1; i <= 3; i++) b.lane.enqueue(held(i, late));
   b.lane.expire(b.clock.now() + 2000);
@@ -333,7 +161,7 @@ test("past its deadline a message leaves the lane", async () => {
 });
 
 test("closing gives back what waits and finishes what is on the wire", async () => {
-  const b = bench({ connections: 1 });
+  const b = laneBench({ connections: 1 });
   const p = part();
   for (let i = 1; i <= 6; i++) b.lane.enqueue(held(i, p));
   b.lane.pump();
