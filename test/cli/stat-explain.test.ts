@@ -1,20 +1,26 @@
 /** `postilion stat explain`: exchangers from a real DNS server, rules from files, what is at work from whoever answers. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
+import { silentLog } from "../../src/base/log.ts";
 import type { Ask } from "../../src/cli/stat-ask.ts";
 import { askOf } from "../../src/cli/stat-ask.ts";
 import { type Explained, explain } from "../../src/cli/stat-explain.ts";
 import { explainedText } from "../../src/cli/stat-explain-text.ts";
 import { UsageError } from "../../src/cli/usage.ts";
 import { loadMxRules } from "../../src/config/mx-rules-file.ts";
+import { loadStatSecret } from "../../src/config/stat-secret.ts";
 import { type Settings, parseSettings } from "../../src/config/settings.ts";
 import { matchRule } from "../../src/model/mx-rules.ts";
 import { openResolver } from "../../src/mta/resolver.ts";
 import type { ExplainAnswer } from "../../src/quota/answers.ts";
+import type { CounterState } from "../../src/stat/contract.ts";
+import { openQueries } from "../../src/stat/queries.ts";
+import { openStatServer } from "../../src/stat/server.ts";
 import { type DnsServer, openDnsServer } from "../support/dns-server.ts";
+import { noGovernor, smallEngine } from "../support/small-engine.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "postilion-explain-"));
 let dns: DnsServer;
@@ -261,6 +267,65 @@ describe("with a server", () => {
     });
     expect(told.now.states[0]?.differs).toBe("the server has connections 9");
     expect(explainedText(told)).toContain("postilion stat reload");
+  });
+  test("over TCP, with the secret of dataDir; with another secret it says why it knows nothing", async () => {
+    const settings = settingsOf();
+    const { rules } = loadMxRules(settings);
+    mkdirSync(join(folder, "keys"), { recursive: true, mode: 0o700 });
+    writeFileSync(join(folder, "keys/stat.secret"), "a secret of more than thirty-two characters", { mode: 0o600 });
+    const counter: CounterState = {
+      counter: "shop|0|192.0.2.1",
+      rule: "shop",
+      publicId: 0,
+      ip: "192.0.2.1",
+      connections: 2,
+      connectionLimit: 3,
+      spent: 40,
+      periodLimit: 100,
+      periodEnd: 0,
+      waiting: 5,
+      members: [],
+    };
+    const server = await openStatServer({
+      host: "127.0.0.1",
+      port: 0,
+      secret: loadStatSecret(settings),
+      sql: null,
+      leaderMs: 1000,
+      snapshotMs: 1000,
+      clock: systemClock,
+      random: Math.random,
+      log: silentLog,
+      open: () => {
+        const governor = noGovernor();
+        const queries = openQueries({
+          engine: { counters: () => [counter] },
+          governor,
+          statistics: { sites: () => [], recentSites: () => [], paths: () => [], slots: () => [] },
+          rules: () => rules,
+          reload: () => null,
+        });
+        return { engine: smallEngine(1), governor, queries: (what, args, now) => queries.answer(what, args, now) };
+      },
+    });
+    const asking = { ...settings, stat: { ...settings.stat, port: server.port } };
+    const deps = { settings, rules, resolver: openResolver(settings.mta.dns, systemClock) };
+    try {
+      const told = await explain("mx1.shop.example", null, { ...deps, ask: askOf(asking) });
+      expect(told.now).toMatchObject({
+        problem: "",
+        states: [{ mx: "mx1.shop.example", publicId: 0, changed: [], hold: null, differs: "" }],
+      });
+      expect(explainedText(told)).toContain("2 of 3 connections open, 40 of 100 messages of the period, 5 waiting");
+      writeFileSync(join(folder, "keys/stat.secret"), "another secret of more than thirty-two chars", { mode: 0o600 });
+      const stranger = await explain("mx1.shop.example", null, { ...deps, ask: askOf(asking) });
+      expect(stranger.rules.map(({ id }) => id)).toEqual(["shop"]);
+      expect(stranger.now.problem).toMatch(/STAT_REFUSED/);
+    } finally {
+      await server.close();
+    }
+    const gone = await explain("mx1.shop.example", null, { ...deps, ask: askOf(asking) });
+    expect(gone.now.problem).toMatch(/STAT_UNREACHABLE/);
   });
   test("a refusal is told, and nothing more is asked", async () => {
     let count = 0;
