@@ -7,6 +7,8 @@ import { type InspectedRules, inspectMxRules } from "../config/mx-rules-file.ts"
 import type { RuleFinding } from "../config/mx-rules-lint.ts";
 import { loadReplyRules } from "../config/reply-rules-file.ts";
 import type { Settings } from "../config/settings.ts";
+import { maskProblem } from "../model/mask.ts";
+import type { MxRules } from "../model/mx-rules.ts";
 import { readYaml } from "../config/yaml.ts";
 import { UsageError } from "./usage.ts";
 
@@ -27,7 +29,8 @@ export function checkRules(settings: Settings, file: string): CheckedRules {
   if (!replies) {
     const { rules, sources, findings: found } = inspectMxRules(settings, file);
     mxRules = { checked: rules.length, sources };
-    findings.push(...found.map((finding) => ({ kind: "mx" as const, ...finding })));
+    const outside = strangers(rules, settings);
+    findings.push(...[...found, ...outside].map((finding) => ({ kind: "mx" as const, ...finding })));
   }
   if (replies || file === "") {
     const { dataDir, stat } = settings;
@@ -43,6 +46,38 @@ export function checkRules(settings: Settings, file: string): CheckedRules {
     );
   }
   return { ok: findings.every(({ severity }) => severity !== "error"), mxRules, replyRules, findings };
+}
+
+/** Rules and warm-up plans for public ids, or masks, that nothing is sent by. */
+function strangers(rules: MxRules, { mta, stat }: Settings): RuleFinding[] {
+  const ids = new Set(mta.affinities.flatMap(({ ips }) => ips.map(({ publicId }) => publicId)));
+  const findings: RuleFinding[] = [];
+  for (const { id, publicIds, origin } of rules) {
+    if (publicIds === null) continue;
+    const [first, last] = publicIds;
+    if ([...ids].some((one) => one >= first && one <= last)) continue;
+    const range = first === last ? `public id ${first}` : `a public id from ${first} to ${last}`;
+    findings.push({
+      severity: "note",
+      at: origin,
+      rule: id,
+      text: `${id}: no affinity of these settings has ${range}`,
+    });
+  }
+  stat.warmUp.forEach(({ publicId, mx }, i) => {
+    const at = `settings stat.warmUp[${i}]`;
+    const problem = maskProblem(mx);
+    if (problem !== "")
+      findings.push({ severity: "error", at, rule: "", text: `mx: ${JSON.stringify(mx)} ${problem}` });
+    if (!ids.has(publicId))
+      findings.push({
+        severity: "warning",
+        at,
+        rule: "",
+        text: `no affinity of these settings has public id ${publicId}`,
+      });
+  });
+  return findings;
 }
 
 /** Fields that only rules on replies have. */

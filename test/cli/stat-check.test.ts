@@ -79,6 +79,27 @@ test("the files of the settings: those under dataDir, and the settings' own rule
   expect(checked.ok).toBe(false);
 });
 
+test("rules and warm-up for public ids that no affinity has", () => {
+  const settings = parseSettings({
+    dataDir: join(folder, "nothing-here"),
+    mta: { affinities: [{ name: "a", ips: [{ publicId: 3 }, { publicId: 7 }] }] },
+    stat: {
+      rules: [
+        { mx: "a.example", publicIds: "4-6" },
+        { mx: "b.example", publicIds: "4-7" },
+      ],
+      warmUp: [{ publicId: 7, mx: "*.google.com" }, { publicId: 8 }, { publicId: 3, mx: "@gmail.com" }],
+    },
+  });
+  const checked = checkRules(settings, "");
+  expect(lines(checked)).toEqual([
+    "mx note settings stat.rules[0]: a.example 4-6: no affinity of these settings has a public id from 4 to 6",
+    "mx warning settings stat.warmUp[1]: no affinity of these settings has public id 8",
+    'mx error settings stat.warmUp[2]: mx: "@gmail.com" holds "@", which is in no name of a host',
+  ]);
+  expect(checked.ok).toBe(false);
+});
+
 describe("as a command", () => {
   const call = (args: readonly string[]): { code: number | null; out: string; err: string } => {
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("POSTILION_")));
