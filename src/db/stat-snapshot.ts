@@ -1,5 +1,5 @@
 /** What the leading statistics server remembers, saved every few seconds: one row, written by the leader of the day and nobody else. */
-import type { Sql } from "./sql.ts";
+import type { AnySql, Sql } from "./sql.ts";
 
 export interface SavedSnapshot {
   readonly epoch: number;
@@ -10,11 +10,11 @@ export interface SavedSnapshot {
  * Saves `json` in the name of the leader of `epoch`; false when another leads by now. The row of the leader is locked for the length of the
  * statement: a server that takes the lead meanwhile reads what was saved, or this is refused.
  */
-export async function saveSnapshot(sql: Sql, epoch: number, json: string): Promise<boolean> {
+export async function saveSnapshot(sql: AnySql, epoch: number, json: string): Promise<boolean> {
   const saved = await sql`
-    with leading as materialized (select epoch from stat_leader where id = 1 and epoch = ${epoch}::bigint for share)
+    with holder as materialized (select epoch from stat_leader where id = 1 and epoch = ${epoch}::bigint for share)
     insert into stat_snapshot (id, epoch, taken_at, body)
-    select 1, epoch, clock_timestamp(), ${json}::text::jsonb from leading
+    select 1, epoch, clock_timestamp(), ${json}::text::jsonb from holder
     on conflict (id) do update set epoch = excluded.epoch, taken_at = excluded.taken_at, body = excluded.body`;
   return saved.count > 0;
 }
