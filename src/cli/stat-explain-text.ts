@@ -48,10 +48,10 @@ function ruleLines(rule: ExplainedRule, exchangers: number, publicIds: number): 
   );
   const scope = String(valueOf(rule, "scope"));
   const hour = Number(valueOf(rule, "messagesPerHour"));
-  const many = rule.counters > 1 ? `, ${rule.counters} times here` : "";
   const whole = [`${Number(valueOf(rule, "connections")) * rule.counters} connections`];
   if (hour > 0) whole.push(`${hour * rule.counters} messages an hour`);
-  lines.push(`  Scope ${scope}: ${SCOPES[scope] ?? ""}${many}: at most ${whole.join(" and ")} in all.`);
+  const times = rule.counters > 1 ? ` Here that is ${rule.counters} times: at` : " Here: at";
+  lines.push(`  Scope ${scope}: ${SCOPES[scope] ?? ""}.${times} most ${whole.join(" and ")} in all.`);
   return lines;
 }
 

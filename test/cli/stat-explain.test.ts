@@ -114,7 +114,7 @@ describe("without a server", () => {
     expect(text).toContain("  Agreed with their postmaster");
     expect(text).toMatch(/^ {2}messagesPerHour +1200 +.*mx\.yaml:7$/m);
     expect(text).toMatch(/^ {2}messagesPerDay +no limit +built in$/m);
-    expect(text).toContain("4 times here: at most 12 connections and 4800 messages an hour in all.");
+    expect(text).toContain("Here that is 4 times: at most 12 connections and 4800 messages an hour in all.");
     expect(text).toMatch(/^rule shop-new {3}.* {3}for mx2\.other\.example from public id 2$/m);
     expect(text).toContain("What is at work now is not known: nobody is there");
   });
