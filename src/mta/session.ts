@@ -68,9 +68,9 @@ async function attempt(
 ): Promise<Attempt> {
   const { clock, observer } = deps;
   const { mx, ip, localAddress } = target;
-  let finding = (): TlsFinding | null => before;
+  let finding = before;
   const check = target.demand?.check.kind ?? (tls === "required" ? "pkix" : "none");
-  const link: TlsLink = { mx, ip, localAddress, check, finding: () => finding() };
+  const link: TlsLink = { mx, ip, localAddress, check, finding: () => finding };
   const startedAt = clock.now();
   const unreachable = (refusal: Refusal, transcript: readonly string[]): Attempt => {
     const { stage, code, enhanced, text, tlsFailed } = refusal;
@@ -94,7 +94,7 @@ async function attempt(
     tls,
     memory: deps.tlsMemory,
     clock,
-    found: (how) => (finding = how),
+    found: (what) => (finding = what),
   });
   if ("stage" in offered) {
     const lines = wire.transcript.lines();

@@ -3,7 +3,7 @@
  * DANE, by TLSA records.
  */
 import type { X509Certificate } from "node:crypto";
-import { checkServerIdentity, type TLSSocket } from "node:tls";
+import type { TLSSocket } from "node:tls";
 import type { TlsFinding, TlsResultType } from "../../model/tls-result.ts";
 import { matchTlsa } from "../../smtp/tlsa.ts";
 import type { TlsCheck } from "../tls-policy/contract.ts";
@@ -24,19 +24,14 @@ export function judgeDane(socket: TLSSocket, check: Extract<TlsCheck, { kind: "d
   return matchTlsa(check.records, chain, check.names, now);
 }
 
-/** What a check by the authorities of the Web would have said, of a connection that was made without insisting on it. */
-export function judgePkix(socket: TLSSocket, host: string): TlsFinding {
-  // Node fills in the code of the error for connections that are not refused for it.
+/**
+ * What a check by the authorities of the Web says of a new connection that was made without insisting on it: Node checks chain and name all
+ * the same, and leaves the code of what is wrong.
+ */
+export function judgePkix(socket: TLSSocket): TlsFinding {
+  if (socket.authorized) return GOOD;
   const code = String(socket.authorizationError ?? "");
-  if (!socket.authorized) return { result: certificateResult(code), reason: code || "the certificate is not trusted" };
-  // Node looks at the name only when the session is new.
-  if (!socket.isSessionReused()) return GOOD;
-  const peer = socket.getPeerCertificate();
-  const wrong =
-    peer?.subject === undefined
-      ? new Error("the certificate is gone with its connection")
-      : checkServerIdentity(host, peer);
-  return wrong === undefined ? GOOD : { result: "certificate-host-mismatch", reason: wrong.message.slice(0, 300) };
+  return { result: certificateResult(code), reason: code || "the certificate is not trusted" };
 }
 
 /** From a code of Node or OpenSSL (X509_V_ERR_…). */

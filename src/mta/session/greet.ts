@@ -34,8 +34,8 @@ export interface GreetOptions {
   readonly tls: SessionTarget["tls"];
   readonly memory: TlsMemory;
   readonly clock: Clock;
-  /** Told how TLS went on a connection that goes on, when it is decided; worked out when called. */
-  readonly found: (finding: () => TlsFinding) => void;
+  /** Told how TLS went on a connection that goes on. */
+  readonly found: (finding: TlsFinding | null) => void;
 }
 
 export async function greet(wire: Wire, options: GreetOptions): Promise<Capabilities | Refusal> {
@@ -52,8 +52,7 @@ export async function greet(wire: Wire, options: GreetOptions): Promise<Capabili
       // A server that cannot right now (454) goes on in the clear, unless TLS is required.
       const over = refusal !== null && (wire.ended !== "" || refusal.code === 421 || options.tls === "required");
       if (over) return refusal;
-      const { finding } = refusal ?? {};
-      if (finding !== undefined) options.found(() => finding);
+      if (refusal?.finding !== undefined) options.found(refusal.finding);
       if (refusal === null) {
         // RFC 3207 §4.2: what was learnt in the clear is forgotten.
         offered = await ehlo(wire, options);
@@ -61,7 +60,7 @@ export async function greet(wire: Wire, options: GreetOptions): Promise<Capabili
       }
     } else {
       const finding = { result: "starttls-not-supported", reason: "STARTTLS is not offered" } as const;
-      options.found(() => finding);
+      options.found(finding);
       if (options.tls === "required")
         return demanded(target, {
           ...local("starttls", "TLS is required and the server does not offer STARTTLS"),
@@ -121,7 +120,8 @@ async function startTls(wire: Wire, options: GreetOptions): Promise<Refusal | nu
       judge(socket) {
         if (check.kind === "dane") finding = judgeDane(socket, check, clock.now());
         if (finding.result !== "") return finding.reason;
-        options.found(check.kind === "none" ? openOpinion(() => judgePkix(socket, mx)) : () => GOOD);
+        if (!socket.isSessionReused()) memory.keepFinding(key, check.kind === "none" ? judgePkix(socket) : finding);
+        options.found(memory.finding(key));
         return "";
       },
       keep: (ticket) => memory.keepSession(key, ticket),
@@ -130,12 +130,6 @@ async function startTls(wire: Wire, options: GreetOptions): Promise<Refusal | nu
   if (why === "") return null;
   if (finding.result === "") finding = { result: certificateResult(code), reason: why };
   return demanded(target, { ...local("starttls", `TLS: ${why}`), tlsFailed: true, finding });
-}
-
-/** Worked out once, and while the socket is there. */
-function openOpinion(judge: () => TlsFinding): () => TlsFinding {
-  let finding: TlsFinding | null = null;
-  return () => (finding ??= judge());
 }
 
 /** A refusal for which a TLS policy is to blame says so in its status. */

@@ -7,6 +7,7 @@
  */
 import { createSecureContext, type SecureContext } from "node:tls";
 import type { Clock } from "../../base/clock.ts";
+import type { TlsFinding } from "../../model/tls-result.ts";
 import { openRecent } from "../recent.ts";
 
 export interface TlsMemory {
@@ -16,6 +17,9 @@ export interface TlsMemory {
   works(mx: string): void;
   session(key: string): Buffer | undefined;
   keepSession(key: string, session: Buffer): void;
+  /** What was found of the certificate when the session was made: a resumed one shows none. */
+  finding(key: string): TlsFinding | null;
+  keepFinding(key: string, finding: TlsFinding): void;
   /** Made once: building one costs a millisecond and all root certificates. */
   readonly context: SecureContext;
 }
@@ -34,6 +38,7 @@ const BROKEN_MS = 3_600_000;
 export function openTlsMemory(clock: Clock, options: TlsMemoryOptions = {}): TlsMemory {
   const brokenUntil = openRecent<string, number>(BROKEN_LIMIT);
   const sessions = openRecent<string, Buffer>(SESSION_LIMIT);
+  const findings = openRecent<string, TlsFinding>(SESSION_LIMIT);
   let context: SecureContext | null = null;
   return {
     broken: (mx) => (brokenUntil.get(mx) ?? 0) > clock.now(),
@@ -41,6 +46,8 @@ export function openTlsMemory(clock: Clock, options: TlsMemoryOptions = {}): Tls
     works: (mx) => brokenUntil.delete(mx),
     session: (key) => sessions.get(key),
     keepSession: (key, session) => sessions.set(key, session),
+    finding: (key) => findings.get(key) ?? null,
+    keepFinding: (key, finding) => findings.set(key, finding),
     get context() {
       context ??= createSecureContext(options.ca === undefined ? {} : { ca: options.ca });
       return context;

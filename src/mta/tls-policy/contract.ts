@@ -58,7 +58,7 @@ export interface TlsLink {
   readonly localAddress: string;
   /** How it was checked; `none`: not insisted on. */
   readonly check: TlsCheck["kind"] | "none";
-  /** What the check says of it, for `none` that by the authorities of the Web; worked out when asked. null: TLS was not tried. */
+  /** What the check says of it, for `none` that by the authorities of the Web; null: TLS was not tried. */
   finding(): TlsFinding | null;
 }
 
