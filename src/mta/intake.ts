@@ -84,6 +84,7 @@ export function openIntake(deps: IntakeDeps): Intake {
   let stopped = false;
   let tickAt = 0;
   let sweepAt = 0;
+  let complainAt = 0;
   let failing = false;
   let timer: Timer | null = null;
 
@@ -177,8 +178,21 @@ export function openIntake(deps: IntakeDeps): Intake {
       activeAt = now;
       activeStale = false;
       active = await claims.activeDeliveries(sql, ACTIVE_MOST);
+      complain(now);
     } else if (activeStale) wakeIn(activeAt + ACTIVE_MS - now);
     for (const { name } of settings.affinities) await claimFor(name);
+  }
+
+  /** A delivery whose affinity is gone from the settings is never sent from another one: it waits, and somebody must know. */
+  function complain(now: number): void {
+    const lost = active.filter(({ affinity }) => settings.affinities.every(({ name }) => name !== affinity));
+    const [first] = lost;
+    if (first === undefined || now < complainAt) return;
+    complainAt = now + SWEEP_MS;
+    log.error(
+      { deliveries: lost.length, delivery: first.id, affinity: first.affinity },
+      "deliveries are held: their affinity is not in the settings any more",
+    );
   }
 
   async function claimFor(affinity: string): Promise<void> {

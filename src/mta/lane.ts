@@ -45,7 +45,7 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
   let stopped = false;
   let inFlight = 0;
   /** Its IP is held for the site, as last heard. */
-  let barred = false;
+  let barred = OF_THE_IP.includes(traffic.hold(quota)?.kind ?? "schedule");
   let wasSaturated = false;
   let wasShut = false;
   let timer: Timer | null = null;

@@ -25,7 +25,6 @@ import { openIntake } from "./intake.ts";
 import type { Journal } from "./journal.ts";
 import { openLane } from "./lane.ts";
 import type { Lane } from "./lane-contract.ts";
-import { laneName } from "./lane-table.ts";
 import { openLease } from "./lease.ts";
 import { openParked } from "./parked.ts";
 import { openPlaces } from "./places.ts";
@@ -106,7 +105,7 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
     open: deps.openSession,
     permit: (message) => attempts.permit(message.id),
   });
-  const parked = openParked();
+  const parked = openParked<Lane>();
   const sites = openSites({
     clock,
     log,
@@ -147,12 +146,12 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
       expect: attempts.expect,
       park(held, notBefore, each) {
         recorder.giveBack(held, notBefore);
-        parked.add(laneName(each.key), held.part.claim.id);
+        parked.add(each, held.part.claim.id);
       },
       elsewhere: (held, each) => sites.elsewhere(held, each),
       relieved(each) {
         sites.relieved(each);
-        callBack(parked.take(laneName(each.key)));
+        callBack(parked.take(each));
         intake.news(0);
       },
       takePlace: places.take,
@@ -254,6 +253,7 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
   let tellAt = 0;
   function tidy(): void {
     for (const each of sites.lanes) each.expire(clock.now());
+    for (const each of parked.lanes) if (!each.saturated) callBack(parked.take(each));
     if (clock.monotonic() >= tellAt) {
       tellAt = clock.monotonic() + TELL_MS;
       traffic.tellLanes(sites.reports());

@@ -1,11 +1,13 @@
 /**
- * Parts whose messages went back to the database because a lane of this mta was parked. When the lane may go again some of them are made due
- * at once; the others come with their own time. A hint: nothing is lost with it.
+ * Parts whose messages went back to the database because a lane of this mta was parked. When the lane may go again they are made due, some
+ * at once and more each second while it has room; the others come with their own time. A hint: nothing is lost with it.
  */
-export interface Parked {
-  add(lane: string, partId: number): void;
+export interface Parked<L> {
+  add(lane: L, partId: number): void;
   /** Takes out some parts of the lane, those that have waited longest first. */
-  take(lane: string): readonly number[];
+  take(lane: L): readonly number[];
+  /** The lanes that have some. */
+  readonly lanes: Iterable<L>;
 }
 
 /** Parts that are remembered of a lane, and lanes. */
@@ -14,8 +16,8 @@ const LANES = 20_000;
 /** Parts called back at once: more than a lane takes at once would be claimed only to go back. */
 const CALLED = 20;
 
-export function openParked(): Parked {
-  const lanes = new Map<string, Set<number>>();
+export function openParked<L extends object>(): Parked<L> {
+  const lanes = new Map<L, Set<number>>();
   return {
     add(lane, partId) {
       let parts = lanes.get(lane);
@@ -33,6 +35,9 @@ export function openParked(): Parked {
       for (const id of taken) parts.delete(id);
       if (parts.size === 0) lanes.delete(lane);
       return taken;
+    },
+    get lanes() {
+      return lanes.keys();
     },
   };
 }

@@ -1,0 +1,229 @@
+/** Which lane a message enters, and where it goes when that lane is of no use: with real lanes, and a quota that holds what it is told to. */
+import { expect, test } from "vitest";
+import type { Log } from "../../src/base/log.ts";
+import { silentLog } from "../../src/base/log.ts";
+import { parseSettings } from "../../src/config/settings.ts";
+import type { Outcome } from "../../src/model/outcome.ts";
+import { outcome } from "../../src/model/outcome.ts";
+import type { Held } from "../../src/mta/held.ts";
+import { openLane } from "../../src/mta/lane.ts";
+import { openSites, type Sites } from "../../src/mta/sites.ts";
+import { type HandClock, handClock } from "../support/clock.ts";
+import { held, part } from "../support/lane.ts";
+import { loopbackResolver } from "../support/mta.ts";
+import { openPlainTraffic, type PlainTraffic } from "../support/plain-traffic.ts";
+
+const TWO = [
+  { publicId: 1, address: "127.0.0.1" },
+  { publicId: 2, address: "127.0.0.2" },
+];
+const SITE = "mx.one.example";
+
+interface Scene {
+  readonly clock: HandClock;
+  readonly sites: Sites;
+  readonly traffic: PlainTraffic;
+  readonly finished: { readonly id: number; readonly outcome: Outcome }[];
+  readonly given: { readonly id: number; readonly notBefore: number }[];
+  readonly complaints: object[];
+  /** Ids of messages by the public id whose lane has them. */
+  waiting(): Record<string, number>;
+}
+
+/** Connections are never granted unless `connect` gives an outcome for one. */
+function scene(
+  options: { ips?: readonly object[]; places?: boolean; connect?: (publicId: number) => Outcome | null } = {},
+): Scene {
+  const clock = handClock();
+  const traffic = openPlainTraffic([], clock);
+  const finished: { id: number; outcome: Outcome }[] = [];
+  const given: { id: number; notBefore: number }[] = [];
+  const complaints: object[] = [];
+  const log = { ...silentLog, error: (fields: object) => void complaints.push(fields) } as Log;
+  const { mta: settings } = parseSettings({ mta: { affinities: [{ name: "default", ips: options.ips ?? TWO }] } });
+  const sites: Sites = openSites({
+    clock,
+    log,
+    settings,
+    traffic,
+    resolver: loopbackResolver,
+    openLane: (key) =>
+      openLane(key, {
+        clock,
+        traffic,
+        weights: [64, 8, 4, 1],
+        idleMs: 5000,
+        capacity: 10,
+        urgentCapacity: 10,
+        async connect(lane, urgent, events, signal) {
+          const said = options.connect?.(lane.publicId) ?? null;
+          const grant = await traffic.connection(lane, [{ mx: SITE, ip: "127.0.0.1" }], urgent, signal);
+          if (grant === null || !(await events.granted(grant, 1))) return null;
+          if (said === null)
+            return new Promise(() => {
+              /* as slow as it gets */
+            });
+          events.failed(grant);
+          return said;
+        },
+        render: (h) => Promise.resolve({ id: h.id, unavailable: "never" }),
+        finish: (h, result) => void finished.push({ id: h.id, outcome: result }),
+        giveBack: (h, notBefore) => void given.push({ id: h.id, notBefore }),
+        park: (h, notBefore) => void given.push({ id: h.id, notBefore }),
+        elsewhere: (h, from) => sites.elsewhere(h, from),
+        relieved: (lane) => sites.relieved(lane),
+        expect() {},
+        takePlace: () => options.places === true,
+        freePlace() {},
+        crowded: () => false,
+        wants() {},
+        takeBytes: () => false,
+        freeBytes() {},
+      }),
+    giveBack: (h, notBefore) => void given.push({ id: h.id, notBefore }),
+    finish: (h, result) => void finished.push({ id: h.id, outcome: result }),
+  });
+  return {
+    clock,
+    sites,
+    traffic,
+    finished,
+    given,
+    complaints,
+    waiting() {
+      const found: Record<string, number> = {};
+      for (const lane of sites.lanes) if (lane.held > 0) found[lane.key.publicId] = lane.held;
+      return found;
+    },
+  };
+}
+
+const some = (count: number, of = part()): Held[] => Array.from({ length: count }, (_, i) => held(i + 1, of));
+
+test.each(["suspension", "back-off", "warm-up"] as const)(
+  "an IP held by %s: what waits there moves to the other at once, new mail goes there, and comes back afterwards",
+  async (kind) => {
+    const { sites, traffic, clock, waiting, finished, given } = scene();
+    sites.place(some(8));
+    await clock.advance(0);
+    expect(waiting()).toEqual({ 1: 4, 2: 4 });
+    traffic.holdSite(SITE, 1, kind);
+    expect(waiting()).toEqual({ 2: 8 });
+    sites.place(some(4));
+    expect(waiting()).toEqual({ 2: 12 });
+    traffic.holdSite(SITE, 1, null);
+    await clock.advance(0);
+    sites.place(some(4));
+    expect(waiting()).toEqual({ 1: 2, 2: 14 });
+    expect([finished, given]).toEqual([[], []]);
+  },
+);
+
+test.each(["quota", "connections", "stat"] as const)("held by %s it waits for its own", async (kind) => {
+  const { sites, traffic, clock, waiting } = scene();
+  sites.place(some(8));
+  await clock.advance(0);
+  traffic.holdSite(SITE, 1, kind);
+  expect(waiting()).toEqual({ 1: 4, 2: 4 });
+});
+
+test("all are held: what waits stays, and moves when one of them may go", async () => {
+  const { sites, traffic, clock, waiting, finished } = scene();
+  traffic.holdSite(SITE, 1, "suspension");
+  traffic.holdSite(SITE, 2, "suspension");
+  sites.place(some(8));
+  await clock.advance(0);
+  await clock.advance(0);
+  expect(waiting()).toEqual({ 1: 4, 2: 4 });
+  traffic.holdSite(SITE, 2, null);
+  expect(waiting()).toEqual({ 2: 8 });
+  expect(finished).toEqual([]);
+});
+
+test("an IP that does not reach the site leaves its messages to the other; when neither does, they are deferred", async () => {
+  const down = new Set([1]);
+  const { sites, clock, waiting, finished } = scene({
+    places: true,
+    connect: (id) => (down.has(id) ? outcome("unreachable", "connect", { text: `${id} is down` }) : null),
+  });
+  sites.place(some(8));
+  await clock.advance(0);
+  await clock.advance(0);
+  expect(waiting()).toEqual({ 2: 8 });
+  expect(finished).toEqual([]);
+  sites.place(some(2));
+  expect(waiting()).toEqual({ 2: 10 });
+});
+
+test("neither IP reaches the site: each message is deferred, after both were tried", async () => {
+  const tried: number[] = [];
+  const { sites, clock, waiting, finished } = scene({
+    places: true,
+    connect(id) {
+      tried.push(id);
+      return outcome("unreachable", "connect", { text: `${id} is down` });
+    },
+  });
+  sites.place(some(8));
+  for (let i = 0; i < 5; i++) await clock.advance(0);
+  expect(tried.toSorted()).toEqual([1, 2]);
+  expect(finished).toHaveLength(8);
+  expect(new Set(finished.map(({ id }) => id)).size).toBe(8);
+  expect(waiting()).toEqual({});
+});
+
+test("an IP with masks gets its domains only", async () => {
+  const { sites, clock, waiting } = scene({
+    ips: [TWO[0]!, { ...TWO[1], includeDomains: ["two.*"] }],
+  });
+  sites.place(some(8));
+  await clock.advance(0);
+  expect(waiting()).toEqual({ 1: 8 });
+});
+
+test("an affinity that is gone from the settings: held for a minute, never sent from elsewhere, and loudly said, once", async () => {
+  const { sites, clock, given, finished, complaints, waiting } = scene();
+  sites.place(some(3, part({ affinity: "gone", id: 77 })));
+  await clock.advance(0);
+  expect(given).toEqual([1, 2, 3].map((id) => ({ id, notBefore: clock.now() + 60_000 })));
+  expect(finished).toEqual([]);
+  expect(waiting()).toEqual({});
+  expect(complaints).toEqual([{ affinity: "gone", delivery: 77, domain: "one.example" }]);
+  await clock.advance(61_000);
+  sites.place(some(1, part({ affinity: "gone", id: 77 })));
+  await clock.advance(0);
+  expect(complaints).toHaveLength(2);
+});
+
+test("domains are full when every IP that may serve them is held or full", async () => {
+  const { sites, traffic, clock } = scene({
+    ips: [TWO[0]!, { ...TWO[1], excludeDomains: ["two.example"] }],
+  });
+  sites.place([...some(2), { ...held(9, part()), address: "p@two.example", domain: "two.example" }]);
+  await clock.advance(0);
+  expect(sites.saturatedDomains("default", false)).toEqual([]);
+  traffic.holdSite("mx.two.example", 1, "suspension");
+  traffic.holdSite(SITE, 1, "suspension");
+  expect(sites.saturatedDomains("default", false)).toEqual(["two.example"]);
+  expect(sites.saturatedDomains("default", true)).toEqual(["two.example"]);
+  traffic.holdSite(SITE, 2, "suspension");
+  expect(sites.saturatedDomains("default", false).toSorted()).toEqual(["one.example", "two.example"]);
+  traffic.holdSite(SITE, 1, null);
+  await clock.advance(0);
+  expect(sites.saturatedDomains("default", false)).toEqual(["two.example"]);
+});
+
+test("reports: what waits in lanes with its hold, and what waits for DNS", async () => {
+  const { sites, traffic, clock } = scene();
+  sites.place(some(2));
+  expect(sites.reports()).toMatchObject([
+    { site: "one.example", mx: "", publicId: 0, waiting: 2, inFlight: 0, sessions: 0, hold: { kind: "dns" } },
+  ]);
+  await clock.advance(0);
+  traffic.holdSite(SITE, 1, "quota");
+  const reports = sites.reports().toSorted((a, b) => a.publicId - b.publicId);
+  expect(reports).toMatchObject([
+    { site: SITE, mx: SITE, publicId: 1, waiting: 1, hold: { kind: "quota", by: "test" } },
+    { site: SITE, mx: SITE, publicId: 2, waiting: 1, hold: null },
+  ]);
+});
