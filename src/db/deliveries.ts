@@ -21,6 +21,9 @@ export interface DeliveryRecord extends DeliverySettings {
   readonly from: string;
   readonly state: DeliveryState;
   readonly stateReason: string;
+  /** Who gave the last command (start, pause, resume, stop), '' when nobody did, and when. */
+  readonly commandedBy: string;
+  readonly commandedAt: Date | null;
   readonly uploading: boolean;
   readonly createdAt: Date;
   readonly startedAt: Date | null;
@@ -54,6 +57,8 @@ interface Row {
   from_address: string;
   state: DeliveryState;
   state_reason: string;
+  commanded_by: string;
+  commanded_at: Date | null;
   priority: number;
   weight: number;
   affinity: string;
@@ -74,7 +79,7 @@ interface Row {
 /** Columns and sums of every delivery that `which` leaves; `which` is a piece of SQL over delivery d. */
 async function select(sql: AnySql, which: ReturnType<Sql>): Promise<DeliveryRecord[]> {
   const rows = await sql<Row[]>`
-    select d.id, d.name, d.from_address, d.state, d.state_reason, d.priority, d.weight, d.affinity, d.in_doubt, d.retry, d.validity,
+    select d.id, d.name, d.from_address, d.state, d.state_reason, d.commanded_by, d.commanded_at, d.priority, d.weight, d.affinity, d.in_doubt, d.retry, d.validity,
       d.not_before, d.not_after, d.deadline, d.created_at, d.started_at, d.finished_at,
       coalesce(d.uploading_until > now(), false) as uploading,
       json_build_object('accepted', pending + deferred + sent + failed + bounced + excluded + cancelled + c.in_doubt,
@@ -110,6 +115,8 @@ function record(row: Row): DeliveryRecord {
     from: row.from_address,
     state: row.state,
     stateReason: row.state_reason,
+    commandedBy: row.commanded_by,
+    commandedAt: row.commanded_at,
     priority: PRIORITIES[row.priority]!,
     weight: row.weight,
     affinity: row.affinity,

@@ -23,8 +23,14 @@ const FROM: Readonly<Record<Command, { from: readonly DeliveryState[]; already: 
   stop: { from: ["draft", "ready", "sending", "paused"], already: ["stopped"] },
 };
 
-/** Carries out a command. `reason` is kept with the delivery. Call it inside or outside of a transaction. */
-export async function changeState(sql: AnySql, id: number, command: Command, reason: string): Promise<Changed> {
+/** Carries out a command. `reason` and who gave it (`by`) are kept with the delivery. Call it inside or outside of a transaction. */
+export async function changeState(
+  sql: AnySql,
+  id: number,
+  command: Command,
+  reason: string,
+  by: string,
+): Promise<Changed> {
   const { from, already } = FROM[command];
   const sending = sql`case when not_before > now() then 'ready' else 'sending' end`;
   const set = {
@@ -40,7 +46,7 @@ export async function changeState(sql: AnySql, id: number, command: Command, rea
       : sql`true`;
   const changed = await sql<{ state: DeliveryState }[]>`
     with changed as (
-      update delivery set ${set}, state_reason = ${reason}
+      update delivery set ${set}, state_reason = ${reason}, commanded_by = ${by}, commanded_at = now()
       where id = ${id} and state = any(${from as DeliveryState[]}) and ${allowed}
       returning id, state
     )

@@ -13,6 +13,8 @@ export const SCOPES = [
   "messages:write",
   "suppressions:read",
   "suppressions:write",
+  "traffic:read",
+  "traffic:write",
 ] as const;
 export type Scope = (typeof SCOPES)[number];
 

@@ -101,22 +101,3 @@ export async function openOfDomain(
     where d.state in ('ready', 'sending', 'paused')`;
   return row ?? { open: 0, claimed: 0, deliveries: 0 };
 }
-
-/** What the governor did last and has not ended, as it wrote it down: the newest first. */
-export interface KnownMeasure {
-  readonly kind: string;
-  readonly site: string;
-  readonly publicId: number | null;
-  readonly by: string;
-  readonly reason: string;
-  /** Epoch ms. */
-  readonly since: number;
-}
-
-/** For when no statistics server answers. Of one site, or of all (''). */
-export async function knownMeasures(sql: AnySql, site: string, limit: number): Promise<KnownMeasure[]> {
-  return sql<KnownMeasure[]>`
-    select kind, site, public_id as "publicId", by_what as by, reason, (extract(epoch from began_at) * 1000)::bigint as since
-    from measure where ended_at is null and (${site} = '' or site = '' or site = ${site})
-    order by began_at desc limit ${limit}`;
-}

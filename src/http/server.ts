@@ -33,6 +33,8 @@ export function openServer(options: ServerOptions): Server {
     requestTimeout: 0,
     keepAliveTimeout: 30_000,
     exposeHeadRoutes: false,
+    // A site is the names of up to 20 exchangers, an address up to 320 octets; the default of 100 would answer 404 to both.
+    routerOptions: { maxParamLength: 4_000 },
     forceCloseConnections: "idle",
     return503OnClosing: false,
     frameworkErrors: (error, _request, reply) => refuse(reply as FastifyReply, fromFramework(error)!),

@@ -1,5 +1,6 @@
 /** Rows of the ledger as the API shows them: times as RFC 3339, absent things as null, ids as numbers. */
 import type { DeliveryRecord } from "../db/deliveries.ts";
+import { type Eta, estimate } from "../model/eta.ts";
 import type { EventRecord, MessageRecord } from "../db/messages.ts";
 import type { Suppression } from "../db/suppressions.ts";
 
@@ -7,12 +8,15 @@ function time(at: Date | number | null): string | null {
   return at === null ? null : new Date(at).toISOString();
 }
 
-export function deliveryAnswer(d: DeliveryRecord, now: number): object {
+/** `eta`: one that knows the limits, where it was asked for. */
+export function deliveryAnswer(d: DeliveryRecord, now: number, eta: Eta = etaByRate(d, now)): object {
   return {
     id: d.id,
     name: d.name,
     state: d.state,
     stateReason: d.stateReason,
+    commandedBy: d.commandedBy,
+    commandedAt: time(d.commandedAt),
     uploading: d.uploading,
     from: d.from,
     affinity: d.affinity,
@@ -27,19 +31,29 @@ export function deliveryAnswer(d: DeliveryRecord, now: number): object {
     createdAt: time(d.createdAt),
     startedAt: time(d.startedAt),
     finishedAt: time(d.finishedAt),
-    ...progressAnswer(d, now),
+    ...progressAnswer(d, now, eta),
   };
 }
 
 /** What changes while a delivery is sent. */
-export function progressAnswer(d: DeliveryRecord, now: number): object {
-  const open = d.counters.pending + d.counters.deferred;
-  const known = d.state === "sending" && d.rate > 0 && open > 0;
+export function progressAnswer(d: DeliveryRecord, now: number, eta: Eta = etaByRate(d, now)): object {
   return {
     counters: d.counters,
     rate: Math.round(d.rate * 10) / 10,
-    eta: known ? time(Math.round(now + (open / d.rate) * 1000)) : null,
+    ...etaAnswer(eta),
   };
+}
+
+/** When it will be through, null when that is not known, and what that is based on. */
+export function etaAnswer({ at, basis, text }: Eta): { eta: string | null; etaBasis: { kind: string; text: string } } {
+  return { eta: at === 0 ? null : time(at), etaBasis: { kind: basis, text } };
+}
+
+/** By the delivery's own rate alone: what is known without asking anybody. */
+export function etaByRate(d: DeliveryRecord, now: number): Eta {
+  if (d.state !== "sending") return { at: 0, basis: "none", text: `the delivery is ${d.state}` };
+  const open = d.counters.pending + d.counters.deferred;
+  return estimate({ now, open, rate: d.rate, sites: [], limitsUnknown: "" });
 }
 
 export function messageAnswer(m: MessageRecord): object {

@@ -18,7 +18,12 @@ import { addPreviewRoute } from "./preview.ts";
 import { addProgressRoute } from "./progress.ts";
 import { addRecipientRoutes, LIST_TYPES } from "./recipients.ts";
 import { addSendRoute } from "./send.ts";
+import { addSiteRoutes } from "./sites.ts";
 import { addSuppressionRoutes } from "./suppressions.ts";
+import { addSuspensionRoutes } from "./traffic-suspensions.ts";
+import { addWhyRoutes } from "./why.ts";
+import { openStatAnswers } from "./why/ask.ts";
+import { openExchangers } from "./why/exchangers.ts";
 
 /** Requests at work at once, uploads and event streams apart; the pool of the database has far fewer connections, the rest wait for them. */
 const MOST_AT_WORK = 512;
@@ -39,9 +44,13 @@ export async function buildApi(deps: ApiDeps): Promise<Server> {
   });
   const load = openLoad(MOST_AT_WORK);
   server.addHook("onClose", async () => load.close());
+  const stat = openStatAnswers(deps.askStat, clock);
+  const exchangers = deps.exchangers ?? openExchangers(settings.mta, clock);
   const context: ApiContext = {
     ...deps,
     checkContent: rememberGood(deps.checkContent),
+    stat,
+    why: { sql, clock, mta: settings.mta, stat, exchangers },
     server,
     load,
     gate: openGate({
@@ -65,6 +74,9 @@ export async function buildApi(deps: ApiDeps): Promise<Server> {
   addMessageRoutes(context);
   addSendRoute(context);
   addSuppressionRoutes(context);
+  addSiteRoutes(context);
+  addSuspensionRoutes(context);
+  addWhyRoutes(context);
   addHealthRoutes(context, () => document.describe());
   return server;
 }

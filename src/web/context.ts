@@ -8,6 +8,9 @@ import type { Problem } from "../http/problem.ts";
 import type { Content } from "../model/delivery.ts";
 import type { Preview as Rendered } from "../render/compose.ts";
 import type { CheckContent, Defaults, rememberGood } from "./content.ts";
+import type { AskStat, StatAnswers } from "./why/ask.ts";
+import type { FindExchangers } from "./why/exchangers.ts";
+import type { WhyDeps } from "./why/gather.ts";
 import type { RouteContext } from "./route/route.ts";
 
 /** Renders one message; a string is the reason why it cannot be. */
@@ -25,12 +28,18 @@ export interface ApiDeps {
   /** What the renderer says of a content, and one message of it. */
   readonly checkContent: CheckContent;
   readonly preview: Preview;
+  /** Asks the statistics server (quota/link/ask.ts); absent: none is asked. */
+  readonly askStat?: AskStat;
+  /** Where mail to a domain goes; absent: the DNS of the settings is asked. */
+  readonly exchangers?: FindExchangers;
   /** Text of all metrics; absent: none are kept. */
   readonly metrics?: () => Promise<string>;
 }
 
-export interface ApiContext extends Omit<ApiDeps, "checkContent">, RouteContext {
+export interface ApiContext extends Omit<ApiDeps, "checkContent" | "askStat" | "exchangers">, RouteContext {
   readonly checkContent: ReturnType<typeof rememberGood>;
+  readonly stat: StatAnswers;
+  readonly why: WhyDeps;
   readonly ids: IdPool;
   readonly defaults: Defaults;
   explain(error: unknown): Problem | null;

@@ -14,10 +14,12 @@ import { layOut } from "./intake/layout.ts";
 import { answerOnce } from "./route/once.ts";
 import { byId, deliveryPage, newDelivery, reasoned, resolution } from "./requests.ts";
 import { addRoute } from "./route/route.ts";
+import { openEta } from "./why/eta.ts";
 import { readObjectRow, type RecipientRow } from "./intake/rows.ts";
 
 export function addDeliveryRoutes(context: ApiContext): void {
   const { sql, clock, defaults } = context;
+  const eta = openEta(context.why);
 
   /** The settings may have lost the affinity since the delivery was made: no mta would ever take it. */
   async function requireAffinity(id: number, command: string): Promise<void> {
@@ -55,7 +57,7 @@ export function addDeliveryRoutes(context: ApiContext): void {
           contentBody: prepared.contentBody,
         });
         if (ids !== null) await insertRows(tx, id, ids, rows, context.settings.mta.partSize);
-        if (body.start) await changeState(tx, id, "start", "");
+        if (body.start) await changeState(tx, id, "start", "", token.name);
         const made = await findDelivery(tx, id);
         return { status: 201, answer: JSON.stringify(deliveryAnswer(made!, clock.now())) };
       });
@@ -81,12 +83,12 @@ export function addDeliveryRoutes(context: ApiContext): void {
     method: "GET",
     url: "/v1/deliveries/:id",
     scope: "deliveries:read",
-    summary: "A delivery: state, settings, exact counters, rate, ETA",
+    summary: "A delivery: state, settings, exact counters, rate, ETA under the limits of now",
     params: byId,
     async handle({ params }) {
       const found = await findDelivery(sql, params.id);
       if (found === null) throw absent();
-      return deliveryAnswer(found, clock.now());
+      return deliveryAnswer(found, clock.now(), await eta(found));
     },
   });
 
@@ -98,9 +100,9 @@ export function addDeliveryRoutes(context: ApiContext): void {
       summary: `${command[0]!.toUpperCase()}${command.slice(1)} a delivery; done already is done`,
       params: byId,
       body: reasoned,
-      async handle({ params, body }) {
+      async handle({ params, body, token }) {
         if (command === "start" || command === "resume") await requireAffinity(params.id, command);
-        const changed = await changeState(sql, params.id, command, body.reason);
+        const changed = await changeState(sql, params.id, command, body.reason, token.name);
         if (changed.kind === "absent") throw absent();
         if (changed.kind === "refused") {
           throw new Problem(409, `${command} is not possible: ${changed.why}`);

@@ -65,7 +65,7 @@ function isoSeconds(text: string): number {
 }
 
 /** RFC 3339; comes out as epoch milliseconds. */
-const instant = z.iso
+export const instant = z.iso
   .datetime({ offset: true, error: "must be a time as RFC 3339 writes it, with its offset" })
   .transform((text) => Date.parse(text));
 
@@ -139,13 +139,13 @@ export const byId = z.strictObject({
     .transform(Number),
 });
 
-const limit = z
+export const limit = z
   .string()
   .regex(/^[0-9]{1,4}$/, "must be a number")
   .transform(Number)
   .pipe(z.number().min(1).max(1000))
   .prefault("100");
-const cursor = z
+export const cursor = z
   .string()
   .regex(/^[0-9]{1,16}$/, "must be the nextCursor of an answer")
   .transform(Number)
@@ -159,7 +159,7 @@ export const messagePage = z.strictObject({
   address: short.optional(),
 });
 
-const text = z
+export const text = z
   .string()
   .max(500)
   .regex(/^[^\p{Cc}]*$/u, "must be one line");

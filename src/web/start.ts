@@ -6,10 +6,14 @@ import { Fault } from "../base/faults.ts";
 import type { Log } from "../base/log.ts";
 import { openMetrics } from "../base/metrics.ts";
 import type { Settings } from "../config/settings.ts";
+import { statPlace } from "../config/stat-place.ts";
+import { loadStatSecret } from "../config/stat-secret.ts";
 import { forgetOldKeys } from "../db/idempotency.ts";
 import type { Sql } from "../db/sql.ts";
+import { askStat } from "../quota/link/ask.ts";
 import { buildApi } from "./api.ts";
 import { openRenderer } from "./renderer.ts";
+import type { AskStat } from "./why/ask.ts";
 
 /** What of the process's context this module uses. */
 export interface WebContext {
@@ -35,6 +39,7 @@ export async function start(context: WebContext): Promise<{ drain(): Promise<voi
     clock,
     version: readVersion(),
     metrics: metrics.text,
+    askStat: statOf(settings, clock, log),
     ...openRenderer(clock),
   });
   try {
@@ -63,6 +68,17 @@ export async function start(context: WebContext): Promise<{ drain(): Promise<voi
       cut.cancel();
       metrics.close();
     },
+  };
+}
+
+/** A question is a connection of its own: they are few, and a person waits. */
+const ASK_MS = 2_000;
+
+/** Secret and places are read when somebody asks: the API works without them, and says what is wrong with them. */
+function statOf(settings: Settings, clock: Clock, log: Log): AskStat {
+  return async (what, args) => {
+    const options = { ...statPlace(settings.stat), secret: loadStatSecret(settings, log), clock, name: "web" };
+    return askStat(options, what, args, ASK_MS);
   };
 }
 

@@ -289,6 +289,18 @@ describe("one site", () => {
     expect(answer).toMatchObject({ summary: null, paths: [], limits: [{ rule: "a", mx: "mx7.a.example", ip: "" }] });
   });
 
+  test("outgoing IPs that are asked about have limits and holds too", () => {
+    statistics.observe([report()], [], now);
+    measures = [measure({ publicId: 7 })];
+    const answer = ask<SiteAnswer>("site", { site: SITE, publicIds: [1, 7] });
+    expect(answer.limits.map(({ publicId, ip }) => [publicId, ip])).toEqual([
+      [1, "192.0.2.1"],
+      [7, ""],
+    ]);
+    expect(answer.holds).toMatchObject([{ kind: "suspension", publicId: 7 }]);
+    expect(() => queries.answer("site", { site: SITE, publicIds: [-1] }, now)).toThrow("publicIds is not a list");
+  });
+
   test("a site with the mark of its TLS policy is one with the plain one", () => {
     statistics.observe([report()], [], now);
     queries.lanes("m1/0", [lane({ site: `${SITE}#sts` }), lane()], now);

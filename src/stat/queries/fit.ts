@@ -44,3 +44,13 @@ export function textsArg(args: Args, name: string, most: number): string[] {
     throw new Error(`${name} is not a list of at most ${most} texts`);
   return value as string[];
 }
+
+/** Whole numbers of the arguments, [] when there are none. */
+export function numbersArg(args: Args, name: string, most: number): number[] {
+  const value = Object.hasOwn(args, name) ? args[name] : undefined;
+  if (value === undefined || value === null) return [];
+  const fine = (one: unknown): boolean => Number.isInteger(one) && (one as number) >= 0 && (one as number) < 2 ** 31;
+  if (!Array.isArray(value) || value.length > most || !value.every(fine))
+    throw new Error(`${name} is not a list of at most ${most} numbers`);
+  return value as number[];
+}

@@ -18,7 +18,7 @@ import type { Governor } from "../contract.ts";
 import type { PathLive, Statistics } from "../statistics.ts";
 import { siteName } from "../statistics/paths.ts";
 import { sumCounts } from "../statistics/ring.ts";
-import { type Args, fit, numberArg, textArg, textsArg } from "./fit.ts";
+import { type Args, fit, numberArg, numbersArg, textArg, textsArg } from "./fit.ts";
 import { countersOf, holdsOf, type Look, measuresOf, type Scene } from "./look.ts";
 
 export interface SitesDeps {
@@ -80,10 +80,15 @@ function allNames(deps: SitesDeps, look: Look): string[] {
   return [...names].sort();
 }
 
-function sceneOf(site: string, lanes: readonly LaneAnswer[], paths: readonly PathLive[]): Scene {
+function sceneOf(
+  site: string,
+  lanes: readonly LaneAnswer[],
+  paths: readonly PathLive[],
+  asked: readonly number[] = [],
+): Scene {
   const names = new Set([...site.split(","), ...lanes.map((lane) => lane.mx), ...paths.map((path) => path.mx)]);
   names.delete("");
-  const ids = new Set([...lanes.map((lane) => lane.publicId), ...paths.map((path) => path.publicId)]);
+  const ids = new Set([...asked, ...lanes.map((lane) => lane.publicId), ...paths.map((path) => path.publicId)]);
   return {
     site,
     names: [...names].slice(0, 50),
@@ -127,13 +132,16 @@ function stateOf(held: boolean, waiting: number, minute: Counts, hour: Counts): 
   return waiting > 0 && minute.attempts === 0 ? "slow" : "ok";
 }
 
-/** By `site`, or the one that `exchangers` (names in order of preference) are: exactly, else the one that has most of them. */
+/**
+ * `publicIds`: the outgoing IPs that are asked about besides those that have to do with it already. By `site`, or the one that `exchangers` (names in order of preference) are: exactly, else the one that has most of them.
+ */
 export function answerSite(deps: SitesDeps, args: Args, now: number): SiteAnswer {
   const look = deps.look(now);
   const site = siteOf(deps, look, args);
   const lanes = look.lanesBySite.get(site) ?? [];
   const paths = deps.statistics.paths(site, now);
-  const scene = sceneOf(site, lanes, paths);
+  const asked = numbersArg(args, "publicIds", 200);
+  const scene = sceneOf(site, lanes, paths, asked);
   const measures = measuresOf(look, scene);
   const known = lanes.length + paths.length + measures.filter((measure) => measure.site !== "").length > 0;
   const busiest = paths.toSorted((a, b) => b.hour.attempts - a.hour.attempts || errorsOf(b.hour) - errorsOf(a.hour));
@@ -188,9 +196,16 @@ function pathAnswer(path: PathLive, look: Look, rules: MxRules): PathAnswer {
 function limitsOf(deps: SitesDeps, scene: Scene, paths: readonly PathLive[], now: number): LimitAnswer[] {
   const met = paths.map(({ publicId, mx, ip }) => ({ publicId, mx, ip }));
   const ids = scene.publicIds.length > 0 ? scene.publicIds : [0];
-  // A site that was not connected to yet: its exchangers by name.
-  const asked = met.length > 0 ? met : scene.names.flatMap((mx) => ids.map((publicId) => ({ publicId, mx, ip: "" })));
-  return asked.slice(0, MOST_LIMITS).map((path) => limitAnswer(deps, scene.site, path, now));
+  // What was not connected to yet: its exchangers by name.
+  const unmet = ids
+    .filter((id) => !met.some(({ publicId }) => publicId === id))
+    .flatMap((publicId) =>
+      (met.length > 0 ? scene.names.slice(0, 1) : scene.names).map((mx) => ({ publicId, mx, ip: "" })),
+    );
+  const room = MOST_LIMITS - Math.min(unmet.length, MOST_LIMITS / 2);
+  return [...met.slice(0, room), ...unmet]
+    .slice(0, MOST_LIMITS)
+    .map((path) => limitAnswer(deps, scene.site, path, now));
 }
 
 /** The rule for a path, and what governs it now. */
