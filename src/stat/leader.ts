@@ -16,6 +16,8 @@ import { openServerTime, type ServerTime } from "./server/time.ts";
 
 export interface Lead {
   readonly epoch: number;
+  /** From this epoch on nobody else has led: what this process knew at the end of one of them is the newest there is. */
+  readonly since: number;
   readonly time: ServerTime;
 }
 
@@ -52,6 +54,7 @@ const RESIGNED_MS = 1000;
 const FAILED_MS = 500;
 /** Those who stand by do not ask all at once. */
 const SPREAD_MS = 50;
+const MOST_UNANSWERED = 4;
 /** What the end of this process waits for the database: others take over by themselves. */
 const CLOSE_MS = 3000;
 
@@ -64,6 +67,8 @@ export function openLeadership(deps: LeadershipDeps): Leadership {
   let lapse: Timer | null = null;
   /** The highest epoch that was ours: once this server has stopped, its lease may be taken again at once. */
   let own = -1;
+  let since = 0;
+  let unanswered = 0;
   let leader = "";
   let closed = false;
   let timer: Timer | null = null;
@@ -77,7 +82,8 @@ export function openLeadership(deps: LeadershipDeps): Leadership {
     const held = lead;
     let againMs: number;
     try {
-      const state = await within(leaderMs, () => (held === null ? take() : renewLead(sql, held.epoch, leaderMs)));
+      // A connection that a firewall forgot must not cost the lease: there is time to ask again, over another one.
+      const state = await within(leaderMs / 4, () => ask(held));
       if (failing) log.info({}, "the lease of the leading statistics server can be read again");
       failing = false;
       againMs = closed ? 0 : heard(held, state, askedAt, askedWall);
@@ -85,7 +91,7 @@ export function openLeadership(deps: LeadershipDeps): Leadership {
       if (!failing && !closed)
         log.warn({ err, leading: lead !== null }, "the lease of the leading statistics server cannot be asked for");
       failing = true;
-      againMs = Math.min(FAILED_MS, leaderMs / 3);
+      againMs = Math.min(FAILED_MS, leaderMs / 20);
     }
     plan(againMs);
   }
@@ -93,8 +99,22 @@ export function openLeadership(deps: LeadershipDeps): Leadership {
   /** An answer that comes too late is none: nobody here counts the time of a lead taken by it, but it may be taken again at once. */
   async function take(): Promise<LeaderState> {
     const state = await takeLead(sql, server, leaderMs, own);
-    if (state.ours) own = Math.max(own, state.epoch);
+    if (state.ours) {
+      if (state.epoch !== own + 1) since = state.epoch;
+      own = state.epoch;
+    }
     return state;
+  }
+
+  /** Questions that a silent database never answers are not piled up. */
+  async function ask(held: Lead | null): Promise<LeaderState | null> {
+    if (unanswered >= MOST_UNANSWERED) throw new Error("the database has not answered the last questions yet");
+    unanswered++;
+    try {
+      return await (held === null ? take() : renewLead(sql, held.epoch, leaderMs));
+    } finally {
+      unanswered--;
+    }
   }
 
   /** What the database said; in how many ms to look again. */
@@ -108,10 +128,9 @@ export function openLeadership(deps: LeadershipDeps): Leadership {
     if (!state.ours) return Math.min(Math.max(state.leftMs, 0), leaderMs) + deps.random() * SPREAD_MS;
     until = askedAt + leaderMs * (1 - MARGIN);
     wallUntil = askedWall + leaderMs * (1 - MARGIN);
-    lapse?.cancel();
-    lapse = clock.after(Math.max(0, until - clock.monotonic()), holds);
+    watch();
     if (lead === null) {
-      lead = { epoch: state.epoch, time: openServerTime(clock, state.now, askedAt) };
+      lead = { epoch: state.epoch, since, time: openServerTime(clock, state.now, askedAt) };
       log.info({ server, epoch: lead.epoch }, "this statistics server leads");
       deps.begin(lead);
     } else {
@@ -130,6 +149,12 @@ export function openLeadership(deps: LeadershipDeps): Leadership {
     } finally {
       cut.cancel();
     }
+  }
+
+  /** Timers are cut to whole milliseconds and may fire a little early: then there is a rest to wait for. */
+  function watch(): void {
+    lapse?.cancel();
+    lapse = clock.after(Math.max(0, Math.ceil(until - clock.monotonic())), () => holds() && watch());
   }
 
   function holds(): boolean {

@@ -200,7 +200,7 @@ export async function openStatServer(options: StatServerOptions): Promise<StatSe
   async function begin(store: Sql, lead: Lead): Promise<void> {
     const still = (): boolean => leading === lead;
     try {
-      const known = left?.epoch === lead.epoch - 1 ? left.memory : await loadMemory(store, log);
+      const known = left !== null && left.epoch >= lead.since ? left.memory : await loadMemory(store, log);
       const memory = usable(known, lead);
       await rule({
         now: lead.time.now,

@@ -245,7 +245,7 @@ describe("a link", () => {
     const exchangers = Array.from({ length: 1300 }, (_, i) => ({ mx: `${"x".repeat(240)}.${i}`, ip: "127.0.0.1" }));
     a.link.send(acquire(1, { exchangers }) as ClientMessage);
     await until(() => a.events.includes("grant"));
-    expect((server.engine.heard[0]?.message as { exchangers: unknown[] }).exchangers.length).toBe(64);
+    expect(server.engine.heard[0]?.message).toMatchObject({ t: "acquire", exchangers: exchangers.slice(0, 64) });
   });
 });
 
