@@ -1,8 +1,9 @@
 /** Asks the statistics servers of the settings, for commands that work without an answer too. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import { told } from "../base/exit.ts";
+import { statPlace } from "../config/stat-place.ts";
 import { loadStatSecret } from "../config/stat-secret.ts";
 import type { Settings } from "../config/settings.ts";
 import { askStat } from "../quota/link/ask.ts";
@@ -26,9 +27,8 @@ export function askOf(settings: Settings): Ask {
           why: `no statistics server has run with this dataDir (${dataDir}), and stat.secretFile names no secret`,
         };
       const options = {
-        addresses: stat.addresses.length > 0 ? stat.addresses : [ownAddress(stat.host, stat.port)],
+        ...statPlace(stat),
         secret: loadStatSecret(settings),
-        tls: linkTls(stat.tls),
         clock: systemClock,
         name: "command",
       };
@@ -37,16 +37,4 @@ export function askOf(settings: Settings): Ask {
       return { why: told(error) };
     }
   };
-}
-
-/** Where the server of this machine is reached: one that listens everywhere, on loopback. */
-function ownAddress(host: string, port: number): string {
-  if (host === "0.0.0.0" || host === "") return `127.0.0.1:${port}`;
-  if (host === "::") return `[::1]:${port}`;
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
-function linkTls({ certFile, caFile }: Settings["stat"]["tls"]): { readonly ca: string | null } | null {
-  if (certFile === "" && caFile === "") return null;
-  return { ca: caFile === "" ? null : readFileSync(caFile, "utf8") };
 }
