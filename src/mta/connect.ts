@@ -9,12 +9,14 @@ import type { Clock } from "../base/clock.ts";
 import type { MtaSettings, SmtpSettings } from "../config/settings.ts";
 import { type Outcome, outcome } from "../model/outcome.ts";
 import { plainSite } from "../model/site-mark.ts";
-import type { ConnectionGrant, Exchanger, LaneKey, Limits, Traffic } from "../model/traffic.ts";
+import type { ConnectionGrant, LaneKey, Limits, Traffic } from "../model/traffic.ts";
+import { type Candidate, findCandidates } from "./candidates.ts";
 import { isPublicAddress } from "./public-address.ts";
 import { openRecent } from "./recent.ts";
 import type { Resolver } from "./resolver.ts";
 import type { Session, SessionEvents, SessionTarget } from "./session-contract.ts";
 import type { LanePath } from "./lane-table.ts";
+import type { TlsPolicies } from "./tls-policy.ts";
 
 const REST_MS = 4000;
 const REST_MOST_MS = 300_000;
@@ -23,8 +25,6 @@ const REMEMBERED = 20_000;
 const ADDRESSES = 5;
 /** After this long an attempt begins with no further address; the one at work keeps its own time-outs, waiting for a grant is not counted. */
 const ATTEMPT_MS = 60_000;
-/** Refused addresses that are named in the outcome. */
-const NAMED = 3;
 /** Addresses the quota chooses from. */
 const CHOICE = 16;
 
@@ -34,6 +34,8 @@ export interface ConnectDeps {
   readonly helo: string;
   readonly resolver: Resolver;
   readonly traffic: Pick<Traffic, "connection" | "observe">;
+  /** Makes the outcome of exchangers that a policy forbids. */
+  readonly policies: Pick<TlsPolicies, "refuse"> | null;
   path(key: LaneKey): LanePath | undefined;
   open(target: SessionTarget, smtp: SmtpSettings, events: SessionEvents): Promise<Session | Outcome>;
   permit: SessionEvents["permit"];
@@ -58,20 +60,8 @@ export type Connect = (
   signal: AbortSignal,
 ) => Promise<Session | Outcome | null>;
 
-interface Candidate extends Exchanger {
-  readonly preference: number;
-}
-
-interface Candidates {
-  readonly found: readonly Candidate[];
-  /** Why names may have addresses that are not known now, or ''. */
-  readonly temporary: string;
-  /** What is wrong with the addresses of the first exchanger of which none may be used, or ''. */
-  readonly refused: string;
-}
-
 export function openConnect(deps: ConnectDeps): Connect {
-  const { clock, settings, resolver, traffic } = deps;
+  const { clock, settings, resolver, traffic, policies } = deps;
   const { relay } = settings;
   /** By path: what turns one of our addresses away may welcome another. */
   const resting = openRecent<string, { readonly until: number; readonly failures: number }>(REMEMBERED);
@@ -86,31 +76,38 @@ export function openConnect(deps: ConnectDeps): Connect {
     resting.set(pathName(key, ip), { until, failures: before + 1 });
   }
 
-  async function candidates(path: LanePath, late: () => boolean): Promise<Candidates> {
-    const found: Candidate[] = [];
-    let temporary = "";
-    let refused = "";
-    for (const { name, preference } of resolver.order(path.route)) {
-      if (late()) break;
-      const addresses = await resolver.addresses(name);
-      if (!Array.isArray(addresses)) {
-        if (addresses.kind === "temporary") temporary = addresses.text;
-        continue;
-      }
-      const good = addresses.filter(allowed);
-      if (good.length === 0)
-        refused ||= `exchanger ${name} has only private addresses (${addresses.slice(0, NAMED).join(", ")})`;
-      for (const ip of good) if (found.every((other) => other.ip !== ip)) found.push({ mx: name, ip, preference });
-    }
-    return { found, temporary, refused };
-  }
-
   /** Those that do not rest, in their order, to be chosen from by preference; when all do, one by one as their rest ends. */
-  function groups(key: LaneKey, found: readonly Candidate[]): Candidate[][] {
+  function groups(key: LaneKey, found: readonly Candidate[]): (readonly Candidate[])[] {
     const now = clock.now();
     const awake = found.filter(({ ip }) => restsUntil(key, ip) <= now);
     if (awake.length > 0) return [...Map.groupBy(awake, ({ preference }) => preference).values()];
     return found.toSorted((a, b) => restsUntil(key, a.ip) - restsUntil(key, b.ip)).map((one) => [one]);
+  }
+
+  async function openTo(path: LanePath, grant: ConnectionGrant, events: ConnectEvents): Promise<Session | Outcome> {
+    const { exchanger, limits } = grant;
+    const { mx, ip } = exchanger;
+    const { publicId } = path.ip;
+    const demand = (await path.policy?.demand(mx)) ?? null;
+    // It may have changed while the grant was waited for.
+    if (demand !== null && "refused" in demand)
+      return (
+        policies?.refuse(demand, { mx, remoteIp: ip, publicId }) ??
+        outcome("unreachable", "local", { text: demand.refused })
+      );
+    const target: SessionTarget = {
+      mx,
+      ip,
+      port: relay.host === "" ? settings.smtp.port : relay.port,
+      localAddress: path.ip.address,
+      publicId,
+      helo: path.ip.helo || deps.helo,
+      tls: limits.tls,
+      demand,
+      auth: relay.user === "" ? null : { user: relay.user, password: relay.password, insecure: relay.insecureAuth },
+    };
+    const { permit } = deps;
+    return await deps.open(target, smtpOf(settings.smtp, limits), { permit, change: events.change });
   }
 
   return async (key, urgent, events, signal) => {
@@ -121,15 +118,8 @@ export function openConnect(deps: ConnectDeps): Connect {
     const began = clock.now();
     let waited = 0;
     const late = (): boolean => clock.now() - began - waited >= ATTEMPT_MS;
-    const { found, temporary, refused } = await candidates(path, late);
-    if (found.length === 0)
-      return temporary !== ""
-        ? outcome("unreachable", "resolve", { enhanced: "4.4.3", text: temporary, publicId })
-        : outcome("unreachable", "resolve", {
-            enhanced: "4.4.4",
-            text: refused || "no exchanger of the domain has an address",
-            publicId,
-          });
+    const found = await findCandidates({ resolver, policies, allowed }, path, late);
+    if ("kind" in found) return found;
     let last: Outcome = outcome("unreachable", "connect", { text: "no exchanger could be tried" });
     const left = groups(key, found);
     // The first one always: names that were slow to resolve must not mean that nothing is ever tried.
@@ -141,20 +131,7 @@ export function openConnect(deps: ConnectDeps): Connect {
       if (grant === null || !(await events.granted(grant, choice.length))) return null;
       waited += clock.now() - asked;
       const { mx, ip } = grant.exchanger;
-      const target: SessionTarget = {
-        mx,
-        ip,
-        port: relay.host === "" ? settings.smtp.port : relay.port,
-        localAddress: path.ip.address,
-        publicId: path.ip.publicId,
-        helo: path.ip.helo || deps.helo,
-        tls: grant.limits.tls,
-        auth: relay.user === "" ? null : { user: relay.user, password: relay.password, insecure: relay.insecureAuth },
-      };
-      const result = await deps.open(target, smtpOf(settings.smtp, grant.limits), {
-        permit: deps.permit,
-        change: events.change,
-      });
+      const result = await openTo(deps.path(key) ?? path, grant, events);
       if (!("kind" in result)) {
         resting.delete(pathName(key, ip));
         return result;

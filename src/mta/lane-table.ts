@@ -4,21 +4,21 @@ import { plainSite } from "../model/site-mark.ts";
 import type { LaneKey } from "../model/traffic.ts";
 import type { Ip } from "./affinities.ts";
 import type { Lane } from "./lane-contract.ts";
-import type { Route } from "./resolver.ts";
-
-export type SiteRoute = Extract<Route, { kind: "site" }>;
+import type { SiteRoute, TlsPolicy } from "./tls-policy/contract.ts";
 
 /** A lane's way out and its exchangers; what `connect` needs. */
 export interface LanePath {
   readonly route: SiteRoute;
   readonly ip: Ip;
+  /** Of the domain that last came this way: those of one lane ask the same. */
+  readonly policy: TlsPolicy | null;
 }
 
 export interface LaneTable {
   readonly all: Iterable<Lane>;
   get(site: string, ip: Ip): Lane | undefined;
   /** The lane of this way; made when it is not there. The newest route wins: exchangers may have changed under the same names. */
-  lane(route: SiteRoute, ip: Ip): Lane;
+  lane(path: LanePath): Lane;
   path(key: LaneKey): LanePath | undefined;
   /** All of a site, whatever the TLS policy of their domains. */
   ofSite(plain: string): Iterable<Lane>;
@@ -42,11 +42,12 @@ export function openLaneTable(clock: Clock, openLane: (key: LaneKey) => Lane): L
       return lanes.values().map(({ lane }) => lane);
     },
     get: (site, ip) => lanes.get(nameOf(site, ip))?.lane,
-    lane(route, ip) {
+    lane(path) {
+      const { route, ip } = path;
       const name = nameOf(route.site, ip);
       const there = lanes.get(name);
       if (there !== undefined) {
-        if (there.path.route !== route) there.path = { route, ip };
+        if (there.path.route !== route || there.path.policy !== path.policy) there.path = path;
         return there.lane;
       }
       const lane = openLane({
@@ -55,7 +56,7 @@ export function openLaneTable(clock: Clock, openLane: (key: LaneKey) => Lane): L
         publicId: ip.publicId,
         localAddress: ip.address,
       });
-      lanes.set(name, { lane, path: { route, ip } });
+      lanes.set(name, { lane, path });
       const plain = plainSite(route.site);
       const others = bySite.get(plain);
       if (others === undefined) bySite.set(plain, new Set([lane]));

@@ -32,6 +32,7 @@ import { openRecorder } from "./recorder.ts";
 import type { Resolver } from "./resolver.ts";
 import type { Session, SessionEvents, SessionTarget } from "./session-contract.ts";
 import { openSites } from "./sites.ts";
+import type { TlsPolicies } from "./tls-policy.ts";
 import { openWanted } from "./wanted.ts";
 
 export interface MtaDeps {
@@ -46,6 +47,8 @@ export interface MtaDeps {
   readonly journal: Journal;
   readonly traffic: Traffic;
   readonly resolver: Resolver;
+  /** null: what recipient domains ask of TLS is not looked up. */
+  readonly policies: Pick<TlsPolicies, "policyOf" | "refuse" | "settled"> | null;
   readonly pool: RenderPool;
   keys(): RenderKeys;
   /** `smtp`: with the times of the rule. */
@@ -102,6 +105,7 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
     resolver: deps.resolver,
     path: (key) => sites.path(key),
     traffic,
+    policies: deps.policies,
     open: deps.openSession,
     permit: (message) => attempts.permit(message.id),
   });
@@ -111,9 +115,10 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
     log,
     settings,
     resolver: deps.resolver,
+    policies: deps.policies,
     traffic,
     openLane: lane,
-    finish: (held, result) => attempts.finish(held, result, null, 0, true),
+    finish: (held, result) => finish(held, result, null, 0, true),
     giveBack: recorder.giveBack,
   });
   const deliveries = openDeliveries(sql);
@@ -131,6 +136,12 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
     finish: (held, result) => attempts.finish(held, result, null, 0, true),
   });
 
+  const finish: typeof attempts.finish = (held, result, each, before, final) => {
+    // What a policy came to is counted once a domain, however many messages are told of it.
+    if (result.kind === "unreachable") deps.policies?.settled(held.domain, result);
+    attempts.finish(held, result, each, before, final);
+  };
+
   function lane(key: LaneKey): Lane {
     return openLane(key, {
       clock,
@@ -141,7 +152,7 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
       urgentCapacity: Math.max(1, Math.floor(settings.window / 16)),
       connect,
       render: batches.render,
-      finish: attempts.finish,
+      finish,
       giveBack: recorder.giveBack,
       expect: attempts.expect,
       park(held, notBefore, each) {

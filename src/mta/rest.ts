@@ -5,6 +5,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Hold } from "../model/traffic.ts";
 import type { Outcome } from "../model/outcome.ts";
 import { harmless } from "../model/harmless.ts";
+import { TLS_POLICY_STATUS } from "./tls-policy/contract.ts";
 
 const REST_MS = 4000;
 const REST_MOST_MS = 300_000;
@@ -26,6 +27,7 @@ export function openRest(clock: Clock): Rest {
   let failures = 0;
   let since = 0;
   let text = "";
+  let byPolicy = false;
   const leftMs = (): number => Math.max(0, until - clock.monotonic());
   return {
     get on() {
@@ -38,6 +40,7 @@ export function openRest(clock: Clock): Rest {
       if (failures === 0) since = clock.now();
       until = clock.monotonic() + Math.min(REST_MOST_MS, REST_MS * 2 ** failures++);
       text = harmless(why.text);
+      byPolicy = why.enhanced === TLS_POLICY_STATUS;
       // Whatever a server says to a connection is said to us, not of the message.
       return why.kind === "unreachable" ? why : { ...why, kind: "unreachable" };
     },
@@ -50,8 +53,8 @@ export function openRest(clock: Clock): Rest {
 
   function holdOf(): Hold {
     return {
-      kind: "unreachable",
-      by: "site",
+      kind: byPolicy ? "tls-policy" : "unreachable",
+      by: byPolicy ? "the domain's TLS policy" : "site",
       text: `no exchanger gives a session: ${text}`,
       since,
       until: clock.now() + leftMs(),

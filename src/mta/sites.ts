@@ -12,8 +12,10 @@ import type { LaneKey, LaneReport, Traffic } from "../model/traffic.ts";
 import { openAffinities } from "./affinities.ts";
 import type { Held } from "./held.ts";
 import type { Lane } from "./lane-contract.ts";
-import { type LanePath, laneName, openLaneTable, type SiteRoute } from "./lane-table.ts";
-import type { Resolver } from "./resolver.ts";
+import { type LanePath, laneName, openLaneTable } from "./lane-table.ts";
+import type { Resolver, Route } from "./resolver.ts";
+import type { TlsPolicies } from "./tls-policy.ts";
+import type { SiteRoute, TlsPolicy } from "./tls-policy/contract.ts";
 
 export interface Sites {
   /** Places messages in their lanes, then lets the lanes run. */
@@ -38,6 +40,8 @@ export interface SitesDeps {
   readonly settings: Pick<MtaSettings, "affinities">;
   readonly resolver: Resolver;
   readonly traffic: Pick<Traffic, "onChange">;
+  /** null: what a domain asks of TLS is not looked up. */
+  readonly policies: Pick<TlsPolicies, "policyOf" | "refuse"> | null;
   openLane(key: LaneKey): Lane;
   giveBack(held: Held, notBefore: number): void;
   /** For what never reaches a lane: unroutable, or DNS failing. */
@@ -52,14 +56,22 @@ const HOMELESS_MS = 60_000;
 /** Domains waiting for DNS that are told by name. */
 const TOLD = 200;
 
+/** Where a domain's mail goes and under which policy, or what its messages are told. */
+type Found =
+  | { readonly route: SiteRoute; readonly policy: TlsPolicy | null }
+  | { readonly route: null; readonly why: Outcome };
+
 interface Known {
   readonly route: SiteRoute;
+  readonly policy: TlsPolicy | null;
   readonly until: number;
 }
 
 interface Asked {
   readonly since: number;
   readonly messages: Held[];
+  /** The exchangers are known, their policy is being looked up. */
+  routed: boolean;
 }
 
 export function openSites(deps: SitesDeps): Sites {
@@ -86,11 +98,11 @@ export function openSites(deps: SitesDeps): Sites {
     }
   });
 
-  function enter(held: Held, route: SiteRoute, touched: Set<Lane>): void {
+  function enter(held: Held, { route, policy }: Omit<Known, "until">, touched: Set<Lane>): void {
     if (closed) return deps.giveBack(held, 0);
     const ip = affinities.choose(held.part.delivery.affinity, held.domain, route.site);
     if (ip === null) return homeless(held);
-    const lane = table.lane(route, ip);
+    const lane = table.lane({ route, ip, policy });
     lane.enqueue(held);
     touched.add(lane);
   }
@@ -109,23 +121,31 @@ export function openSites(deps: SitesDeps): Sites {
   }
 
   function ask(domain: string): void {
-    void resolver.route(domain).then((route) => {
+    void find(domain).then((found) => {
       const messages = waiting.get(domain)?.messages ?? [];
       waiting.delete(domain);
-      const touched = new Set<Lane>();
-      if (route.kind === "site") {
-        if (known.size >= KNOWN_MOST) known.clear();
-        known.set(domain, { route, until: clock.now() + KNOWN_MS });
-        for (const held of messages) enter(held, route, touched);
-      } else {
-        const why =
-          route.kind === "unroutable"
-            ? outcome("unroutable", "resolve", { enhanced: route.enhanced, text: route.text })
-            : outcome("unreachable", "resolve", { enhanced: "4.4.3", text: route.text });
-        for (const held of messages) deps.finish(held, why);
+      if (found.route === null) {
+        for (const held of messages) deps.finish(held, found.why);
+        return;
       }
+      const touched = new Set<Lane>();
+      if (known.size >= KNOWN_MOST) known.clear();
+      known.set(domain, { ...found, until: clock.now() + KNOWN_MS });
+      for (const held of messages) enter(held, found, touched);
       for (const lane of touched) lane.pump();
     });
+  }
+
+  async function find(domain: string): Promise<Found> {
+    const route = await resolver.route(domain);
+    if (route.kind !== "site") return { route: null, why: noRoute(route) };
+    const { policies } = deps;
+    if (policies === null) return { route, policy: null };
+    const asked = waiting.get(domain);
+    if (asked !== undefined) asked.routed = true;
+    const policy = await policies.policyOf(domain, route);
+    if (policy.refusal !== null) return { route: null, why: policies.refuse(policy.refusal, {}) };
+    return { route: policy.route, policy };
   }
 
   function pumpLater(lane: Lane): void {
@@ -155,12 +175,12 @@ export function openSites(deps: SitesDeps): Sites {
       const touched = new Set<Lane>();
       for (const held of messages) {
         const there = known.get(held.domain);
-        if (there !== undefined && there.until > now) enter(held, there.route, touched);
+        if (there !== undefined && there.until > now) enter(held, there, touched);
         else {
           const asked = waiting.get(held.domain);
           if (asked !== undefined) asked.messages.push(held);
           else {
-            waiting.set(held.domain, { since: now, messages: [held] });
+            waiting.set(held.domain, { since: now, messages: [held], routed: false });
             ask(held.domain);
           }
         }
@@ -175,7 +195,7 @@ export function openSites(deps: SitesDeps): Sites {
       if (closed || path === undefined || others < 2 || held.passed >= others) return false;
       affinities.changed();
       const ip = affinities.choose(affinity, held.domain, from.key.site);
-      const to = ip === null ? from : table.lane(path.route, ip);
+      const to = ip === null ? from : table.lane({ ...path, ip });
       if (to === from || !to.usable) return false;
       to.enqueue(held);
       pumpLater(to);
@@ -211,11 +231,21 @@ export function openSites(deps: SitesDeps): Sites {
         const report = lane.report();
         if (report.waiting + report.inFlight + report.sessions > 0 || report.hold !== null) told.push(report);
       }
-      for (const [domain, { since, messages }] of waiting.entries().take(TOLD)) {
-        const hold = { kind: "dns", by: "dns", text: "its exchangers are being looked up", since, until: 0 } as const;
-        told.push({ site: domain, mx: "", publicId: 0, waiting: messages.length, inFlight: 0, sessions: 0, hold });
-      }
+      for (const [domain, asked] of waiting.entries().take(TOLD)) told.push(lookingUp(domain, asked));
       return told;
     },
   };
+}
+
+function noRoute(route: Exclude<Route, { kind: "site" }>): Outcome {
+  return route.kind === "unroutable"
+    ? outcome("unroutable", "resolve", { enhanced: route.enhanced, text: route.text })
+    : outcome("unreachable", "resolve", { enhanced: "4.4.3", text: route.text });
+}
+
+function lookingUp(domain: string, { since, messages, routed }: Asked): LaneReport {
+  const hold = routed
+    ? ({ kind: "tls-policy", by: "mta", text: "its TLS policy is being looked up", since, until: 0 } as const)
+    : ({ kind: "dns", by: "dns", text: "its exchangers are being looked up", since, until: 0 } as const);
+  return { site: domain, mx: "", publicId: 0, waiting: messages.length, inFlight: 0, sessions: 0, hold };
 }

@@ -18,8 +18,9 @@ import { openOwnership } from "./ownership.ts";
 import { recover } from "./recover.ts";
 import { relayResolver } from "./relay.ts";
 import { openResolver } from "./resolver.ts";
-import { openSession } from "./session.ts";
+import { openSession, type SessionDeps } from "./session.ts";
 import { openTlsMemory } from "./session/tls-memory.ts";
+import { openTlsPolicies } from "./tls-policy.ts";
 import { openTraffic } from "./traffic.ts";
 import { openVerifySession } from "./verify.ts";
 
@@ -75,6 +76,13 @@ export async function start({
   const traffic = openTraffic();
   const resolver = openResolver(mta.dns, clock);
   const tlsMemory = openTlsMemory(clock);
+  const { port, privateAddresses } = mta.smtp;
+  // A relay stands between us and the exchangers that policies speak of.
+  const policies =
+    mta.relay.host === "" && !mta.verifyMode
+      ? openTlsPolicies({ clock, log, sql, resolver, port, privateAddresses })
+      : null;
+  const session: SessionDeps = { clock, tlsMemory, ...(policies !== null && { observer: policies.observer }) };
   const running = await openMta({
     settings: mta,
     owner,
@@ -86,12 +94,11 @@ export async function start({
     journal,
     traffic,
     resolver: mta.relay.host === "" ? resolver : relayResolver(mta.relay.host, resolver),
+    policies,
     pool,
     keys: keys.current,
     openSession: (target, smtp, events) =>
-      mta.verifyMode
-        ? Promise.resolve(openVerifySession(target, events))
-        : openSession({ clock, tlsMemory }, target, smtp, events),
+      mta.verifyMode ? Promise.resolve(openVerifySession(target, events)) : openSession(session, target, smtp, events),
   });
   log.info(
     { owner, threads: pool.threads, dkimKeys: settings.dkim.length, verifyMode: mta.verifyMode },
@@ -102,6 +109,7 @@ export async function start({
       await running.drain(DRAIN_MS);
       keys.close();
       traffic.close();
+      await policies?.close();
       await pool.close();
       journal.close();
       await ownership.close();

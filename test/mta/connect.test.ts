@@ -3,6 +3,7 @@ import { parseSettings, type SmtpSettings } from "../../src/config/settings.ts";
 import { type Outcome, outcome } from "../../src/model/outcome.ts";
 import type { ConnectionGrant, LaneKey } from "../../src/model/traffic.ts";
 import { type Connect, openConnect } from "../../src/mta/connect.ts";
+import type { TlsDemand, TlsPolicy, TlsRefusal } from "../../src/mta/tls-policy/contract.ts";
 import type { LanePath } from "../../src/mta/lane-table.ts";
 import type { Addresses, Resolver } from "../../src/mta/resolver.ts";
 import type { Session, SessionTarget } from "../../src/mta/session-contract.ts";
@@ -38,6 +39,7 @@ interface SceneOptions {
   /** Preferences of the exchangers; 0, 1, 2, … when not given. */
   readonly preferences?: readonly number[];
   readonly ip?: Partial<LanePath["ip"]>;
+  readonly policy?: TlsPolicy;
   readonly granted?: (grant: ConnectionGrant) => Promise<boolean>;
 }
 
@@ -67,9 +69,13 @@ function scene({ exchangers, open = () => DEAD, openMs = 0, resolveMs = 0, mta =
     resolver,
     path: () => ({
       route,
+      policy: more.policy ?? null,
       ip: { address: "", publicId: 7, weight: 1, helo: "", includeDomains: [], excludeDomains: [], ...more.ip },
     }),
     traffic,
+    policies: {
+      refuse: ({ refused }, parts) => outcome("unreachable", "resolve", { ...parts, enhanced: "4.7.5", text: refused }),
+    },
     async open(target, smtp) {
       tried.push(target.ip);
       targets.push(target);
@@ -89,6 +95,11 @@ function scene({ exchangers, open = () => DEAD, openMs = 0, resolveMs = 0, mta =
   };
   const attempt = (): ReturnType<Connect> => connect(KEY, false, events, stop.signal);
   return { clock, tried, targets, times, traffic, grants, stop, connect: attempt };
+}
+
+function policyOf(demand: (mx: string) => TlsDemand | TlsRefusal | null): TlsPolicy {
+  const route = { kind: "site" as const, site: "s#sts", exchangers: [] };
+  return { domain: "one.example", name: "test", route, refusal: null, demand: (mx) => Promise.resolve(demand(mx)) };
 }
 
 test("a site with hundreds of dead addresses: five an attempt, and the next attempt goes on with others", async () => {
@@ -268,4 +279,35 @@ test("HELO, local address and public id are those of the IP", async () => {
   const { connect, targets } = scene({ exchangers: { mx0: ["1.2.3.1"] }, open: session, ip });
   await connect();
   expect(targets[0]).toMatchObject({ localAddress: "127.0.0.9", publicId: 7, helo: "seven.example" });
+});
+
+test("what the domain's policy asks reaches the session; an exchanger it forbids is not even looked up", async () => {
+  const demand = { name: "required", check: { kind: "pkix" } } as const;
+  const policy = policyOf((mx) => (mx === "a" ? { refused: "not a", result: "validation-failure" } : demand));
+  const { connect, targets } = scene({ exchangers: { a: ["1.2.3.1"], b: ["1.2.3.2"] }, open: session, policy });
+  await connect();
+  expect(targets).toMatchObject([{ mx: "b", demand, tls: "opportunistic" }]);
+});
+
+test("a policy that forbids all of them is the outcome, before what else is wrong", async () => {
+  const policy = policyOf((mx) => ({ refused: `not ${mx}`, result: "validation-failure" }));
+  const exchangers = { a: ["10.0.0.1"], b: ["1.2.3.2"] };
+  const { connect, tried, traffic } = scene({ exchangers, policy });
+  expect(await connect()).toMatchObject({ kind: "unreachable", enhanced: "4.7.5", text: "not a", publicId: 7 });
+  expect([tried, traffic.open]).toEqual([[], 0]);
+});
+
+test("a policy that changes while the grant is waited for is obeyed", async () => {
+  let forbidden = false;
+  const policy = policyOf(() => (forbidden ? { refused: "no more", result: "validation-failure" } : null));
+  const { connect, tried, traffic } = scene({
+    exchangers: { a: ["1.2.3.1"] },
+    policy,
+    granted() {
+      forbidden = true;
+      return Promise.resolve(true);
+    },
+  });
+  expect(await connect()).toMatchObject({ kind: "unreachable", text: "no more", mx: "a", remoteIp: "1.2.3.1" });
+  expect([tried, traffic.open]).toEqual([[], 0]);
 });

@@ -5,9 +5,10 @@ import { silentLog } from "../../src/base/log.ts";
 import { parseSettings } from "../../src/config/settings.ts";
 import type { Outcome } from "../../src/model/outcome.ts";
 import { outcome } from "../../src/model/outcome.ts";
+import { markSite } from "../../src/model/site-mark.ts";
 import type { Held } from "../../src/mta/held.ts";
 import { openLane } from "../../src/mta/lane.ts";
-import { openSites, type Sites } from "../../src/mta/sites.ts";
+import { openSites, type Sites, type SitesDeps } from "../../src/mta/sites.ts";
 import { type HandClock, handClock } from "../support/clock.ts";
 import { held, part } from "../support/lane.ts";
 import { loopbackResolver } from "../support/mta.ts";
@@ -32,7 +33,12 @@ interface Scene {
 
 /** Connections are never granted unless `connect` gives an outcome for one. */
 function scene(
-  options: { ips?: readonly object[]; places?: boolean; connect?: (publicId: number) => Outcome | null } = {},
+  options: {
+    ips?: readonly object[];
+    places?: boolean;
+    policies?: SitesDeps["policies"];
+    connect?: (publicId: number) => Outcome | null;
+  } = {},
 ): Scene {
   const clock = handClock();
   const traffic = openPlainTraffic([], clock);
@@ -46,6 +52,7 @@ function scene(
     log,
     settings,
     traffic,
+    policies: options.policies ?? null,
     resolver: loopbackResolver,
     openLane: (key) =>
       openLane(key, {
@@ -226,4 +233,44 @@ test("reports: what waits in lanes with its hold, and what waits for DNS", async
     { site: SITE, mx: SITE, publicId: 1, waiting: 1, hold: { kind: "quota", by: "test" } },
     { site: SITE, mx: SITE, publicId: 2, waiting: 1, hold: null },
   ]);
+});
+
+const policies = (mark: (domain: string) => string, refused = ""): NonNullable<SitesDeps["policies"]> => ({
+  policyOf: (domain, route) =>
+    Promise.resolve({
+      domain,
+      name: mark(domain),
+      route: { ...route, site: markSite("mx.shared.example", mark(domain)) },
+      refusal: refused === "" ? null : { refused, result: "validation-failure" as const },
+      demand: () => Promise.resolve(null),
+    }),
+  refuse: ({ refused: text }) => outcome("unreachable", "resolve", { enhanced: "4.7.5", text }),
+});
+
+test("domains of other TLS policies on the same exchangers have lanes apart, and one quota", async () => {
+  const { sites, traffic, clock, waiting } = scene({ policies: policies((d) => (d === "two.example" ? "sts" : "")) });
+  sites.place([...some(4), { ...held(9, part()), address: "p@two.example", domain: "two.example" }]);
+  await clock.advance(0);
+  await clock.advance(0);
+  const sitesOf = [...sites.lanes].map(({ key }) => key.site);
+  expect(new Set(sitesOf)).toEqual(new Set(["mx.shared.example", "mx.shared.example#sts"]));
+  expect(new Set(sites.reports().map(({ site }) => site))).toEqual(new Set(["mx.shared.example"]));
+  traffic.holdSite("mx.shared.example", 1, "suspension");
+  expect(waiting()).toEqual({ 2: 5 });
+});
+
+test("a policy that leaves no exchanger defers the domain's messages with its reason", async () => {
+  const { sites, clock, finished } = scene({ policies: policies(() => "sts", "none is in the policy") });
+  sites.place(some(2));
+  await clock.advance(0);
+  expect(finished).toMatchObject([1, 2].map((id) => ({ id, outcome: { enhanced: "4.7.5" } })));
+});
+
+test("while a policy is looked up its messages wait for that, and it says so", async () => {
+  const looking = { ...policies(() => ""), policyOf: () => new Promise<never>(() => undefined) };
+  const { sites, clock, waiting } = scene({ policies: looking });
+  sites.place(some(2));
+  await clock.advance(0);
+  expect(sites.reports()).toMatchObject([{ site: "one.example", waiting: 2, hold: { kind: "tls-policy" } }]);
+  expect(waiting()).toEqual({});
 });

@@ -105,6 +105,7 @@ export async function openTestMta(options: TestMtaOptions): Promise<TestMta> {
     journal,
     traffic,
     resolver: loopbackResolver,
+    policies: null,
     pool: plainPool,
     keys: () => ({ version: 1, token: [], dkim: [] }),
     openSession: (target, smtp, events) => openSession({ clock: systemClock, tlsMemory }, target, smtp, events),
