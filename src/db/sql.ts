@@ -61,6 +61,6 @@ export const CHANNELS = {
   work: "postilion_work",
   /** A delivery changed its state; payload: `<id> <state>`. */
   delivery: "postilion_delivery",
-  /** For the statistics servers; payload: `suspensions` (what an operator has stopped changed) or `leader` (nobody leads any more). */
+  /** For the statistics servers; payload: the id of a suspension that began or ended, or `leader` (nobody leads any more). */
   traffic: "postilion_traffic",
 } as const;

@@ -236,16 +236,21 @@ export async function openStatServer(options: StatServerOptions): Promise<StatSe
         parts.close?.();
         return null;
       }
-      return openReign({
-        ...kind,
-        memory: from,
-        parts,
-        silenceMs: SILENCE_MS,
-        saveMs: options.snapshotMs,
-        refused: () => leadership?.resign("another server saves by now"),
-        clock,
-        log,
-      });
+      try {
+        return openReign({
+          ...kind,
+          memory: from,
+          parts,
+          silenceMs: SILENCE_MS,
+          saveMs: options.snapshotMs,
+          refused: () => leadership?.resign("another server saves by now"),
+          clock,
+          log,
+        });
+      } catch (error) {
+        parts.close?.();
+        throw error;
+      }
     };
     let made: Reign | null;
     try {

@@ -9,6 +9,8 @@ import type { Engine, Governor } from "../contract.ts";
 export interface Parts {
   readonly engine: Engine;
   readonly governor: Governor;
+  /** What the last leader knew has been taken up; nobody has joined yet. */
+  begun?(): void;
   /** Who is connected and what they tell, for statistics and questions. None of these may throw for what a member said. */
   joined?(member: string, role: "member" | "observer", now: number): void;
   left?(member: string, now: number): void;

@@ -137,6 +137,7 @@ export function openReign(deps: ReignDeps): Reign {
       parts.close?.();
     },
   };
+  parts.begun?.();
   const saving = openSaving({
     everyMs: deps.saveMs,
     clock,
