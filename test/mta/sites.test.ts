@@ -27,7 +27,7 @@ interface Scene {
   readonly finished: { readonly id: number; readonly outcome: Outcome }[];
   readonly given: { readonly id: number; readonly notBefore: number }[];
   readonly complaints: object[];
-  /** Ids of messages by the public id whose lane has them. */
+  /** How many messages the lanes of each public id have. */
   waiting(): Record<string, number>;
 }
 
@@ -99,7 +99,8 @@ function scene(
     complaints,
     waiting() {
       const found: Record<string, number> = {};
-      for (const lane of sites.lanes) if (lane.held > 0) found[lane.key.publicId] = lane.held;
+      for (const { key, held: count } of sites.lanes)
+        if (count > 0) found[key.publicId] = (found[key.publicId] ?? 0) + count;
       return found;
     },
   };
