@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { matchTlsa, type TlsaRecord, tlsaText, usableTlsa } from "../../src/smtp/tlsa.ts";
-import { expired, forClients, good, tlsaOf } from "../support/certificates.ts";
+import { below, expired, forClients, forged, good, tlsaOf } from "../support/certificates.ts";
 import { tlsCertificate } from "../support/script-server.ts";
 
 const record = (text: string): TlsaRecord => {
@@ -113,8 +113,21 @@ describe("DANE-TA", () => {
   });
   test("the server's own certificate is no anchor", () => {
     expect(match([tlsaOf(leaf, 2, 1, 1)]).result).toBe("validation-failure");
-    // A leaf that another leaf "issued": no authority.
-    expect(match([tlsaOf(leaf, 2, 0, 1)], [stranger, leaf]).result).toBe("certificate-not-trusted");
+  });
+  test("a signature by somebody of the issuer's name", () => {
+    const [own] = forged.chain as [X509Certificate];
+    expect(own.checkIssued(middle)).toBe(true); // names alone would do
+    for (const anchor of [tlsaOf(middle, 2, 0, 1), tlsaOf(root, 2, 1, 1)])
+      expect(match([anchor], [...forged.chain]).result).toBe("certificate-not-trusted");
+    expect(match([tlsaOf(middle, 2, 0, 0)], [own]).result).toBe("certificate-not-trusted");
+    expect(match([tlsaOf(middle, 2, 1, 0)], [own]).result).toBe("validation-failure");
+  });
+  test("a certificate that is no authority issues nothing", () => {
+    const [, issuer] = below.chain as [X509Certificate, X509Certificate];
+    for (const anchor of [tlsaOf(issuer, 2, 0, 1), tlsaOf(middle, 2, 0, 1), tlsaOf(root, 2, 0, 1)])
+      expect(match([anchor], [...below.chain]).result).toBe("certificate-not-trusted");
+    // Its key alone says nothing of what it may do: whoever publishes it as an anchor means it.
+    expect(match([tlsaOf(issuer, 2, 1, 0)], [below.chain[0]!])).toEqual(ok);
   });
   test("a good record beside a bad one", () => {
     expect(match([tlsaOf(stranger, 2, 0, 1), tlsaOf(root, 2, 0, 1)])).toEqual(ok);

@@ -30,6 +30,10 @@ export const good = load("good");
 export const expired = load("expired");
 /** The same, but for clients only. */
 export const forClients = load("client");
+/** Shown with the true authority, signed by somebody else of its name. */
+export const forged = load("forged");
+/** Signed by `good`, which is no authority. */
+export const below = load("below");
 
 /** A record for a certificate as it stands in a zone. */
 export function tlsaOf(one: X509Certificate, usage: number, selector: number, matching: number): string {

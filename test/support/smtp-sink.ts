@@ -22,6 +22,8 @@ export interface SmtpSinkOptions {
   readonly starttls?: boolean;
   /** Instead of the certificate for mx.test, PEM. */
   readonly certificate?: { readonly key: string; readonly cert: string };
+  /** The newest it speaks. */
+  readonly tlsVersion?: "TLSv1.2" | "TLSv1.3";
   /** user and password that AUTH PLAIN and LOGIN accept; AUTH is then required. */
   readonly auth?: { readonly user: string; readonly password: string };
   readonly size?: number;
@@ -44,6 +46,7 @@ export async function openSmtpSink(options: SmtpSinkOptions = {}): Promise<SmtpS
     logger: false,
     key: options.certificate?.key ?? tlsKey,
     cert: options.certificate?.cert ?? tlsCertificate,
+    ...(options.tlsVersion === undefined ? {} : { maxVersion: options.tlsVersion }),
     disabledCommands: [...(starttls ? [] : ["STARTTLS"]), ...(auth === undefined ? ["AUTH"] : [])],
     authOptional: auth === undefined,
     allowInsecureAuth: true,
