@@ -51,6 +51,11 @@ const BENCHES: readonly Row[] = [
     load: async () => (await import("./hosts.ts")).hosts,
   },
   {
+    name: "stat",
+    about: "the statistics server: rounds of acquire and grant a second, and how soon a grant follows room",
+    load: async () => (await import("./stat.ts")).stat,
+  },
+  {
     name: "chaos",
     about: "kill -9 again and again in a delivery: nothing lost, doubles only in doubt",
     long: true,
