@@ -87,6 +87,10 @@ export interface SitesAnswer {
   readonly sites: readonly SiteSummary[];
   /** `after` of the next page, '' behind the last one. */
   readonly next: string;
+  /** All sites together since this server began to lead. */
+  readonly totals: Counts;
+  /** Members that are connected, observers not counted. */
+  readonly members: number;
 }
 
 export interface PathAnswer {

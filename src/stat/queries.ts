@@ -36,7 +36,7 @@ export interface Queries {
 export interface QueriesDeps {
   readonly engine: Pick<Engine, "counters">;
   readonly governor: Pick<Governor, "list" | "govern">;
-  readonly statistics: Pick<Statistics, "sites" | "recentSites" | "paths" | "slots">;
+  readonly statistics: Pick<Statistics, "sites" | "recentSites" | "paths" | "slots" | "totals">;
   /** Those in force. */
   rules(): MxRules;
   /** Reads the rules again; what it came to. */
@@ -62,7 +62,11 @@ export function openQueries(deps: QueriesDeps): Queries {
     return seen;
   }
 
-  const sites: SitesDeps = { ...deps, rules: () => deps.rules(), look };
+  const sites: SitesDeps = { ...deps, rules: () => deps.rules(), look, members: () => membersOf().length };
+
+  function membersOf(): string[] {
+    return [...members].flatMap(([member, { role }]) => (role === "member" ? [member] : []));
+  }
 
   function membersAnswer(now: number): MembersAnswer {
     const all = [...members]

@@ -7,15 +7,22 @@
  */
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
-import type { Metrics } from "../base/metrics.ts";
 import type { PathPeriod } from "../db/path-statistics.ts";
 import { harmless } from "../model/harmless.ts";
 import type { Counts } from "../quota/answers.ts";
 import type { PathReport, ReplySample } from "../quota/messages.ts";
-import { addStatisticsMetrics } from "./statistics/metrics.ts";
 import { openOutbox } from "./statistics/outbox.ts";
 import { openPaths, PERIOD_MS, PERIODS, type PathState } from "./statistics/paths.ts";
-import { addCounts, addSlots, countsOf, emptyValues, type Slot, slotAt, sumRing } from "./statistics/ring.ts";
+import {
+  addCounts,
+  addSlots,
+  addValues,
+  countsOf,
+  emptyValues,
+  type Slot,
+  slotAt,
+  sumRing,
+} from "./statistics/ring.ts";
 
 const HOUR_MS = 3_600_000;
 /** How often what changed is written: what a server that dies takes along. */
@@ -52,6 +59,8 @@ export interface Statistics {
   /** Hands everything that changed to the database; never rejects. */
   write(): Promise<void>;
   readonly size: number;
+  /** Everything observed since it was opened, all paths together. */
+  readonly totals: Counts;
   /** Writes what is left, if the database takes it now. */
   close(): Promise<void>;
 }
@@ -59,7 +68,6 @@ export interface Statistics {
 export interface StatisticsDeps {
   readonly clock: Clock;
   readonly log: Log;
-  readonly metrics?: Metrics;
   readonly mostPaths?: number;
   /** Upserts (db/path-statistics.ts); rejects when the database is away. */
   writeRows(rows: readonly PathPeriod[]): Promise<void>;
@@ -126,6 +134,7 @@ export async function openStatistics(deps: StatisticsDeps): Promise<Statistics> 
     return { publicId, site, mx, ip, minute: countsOf(minute), hour: countsOf(hour), lastReply, lastReplyAt };
   };
 
+  const totals = emptyValues();
   let timer: Timer | null = null;
   let forgetAt = clock.now() + HOUR_MS / 2;
   let closed = false;
@@ -151,7 +160,7 @@ export async function openStatistics(deps: StatisticsDeps): Promise<Statistics> 
   }
   plan();
 
-  const statistics: Statistics = {
+  return {
     observe(reports, replies, now) {
       for (const report of reports) {
         const path = paths.get(report, now);
@@ -163,7 +172,7 @@ export async function openStatistics(deps: StatisticsDeps): Promise<Statistics> 
           slotAt(path.minute, now, () => {}),
           report,
         );
-        counted?.(report);
+        addValues(totals, report);
       }
       for (const reply of replies) {
         const path = paths.get(reply, now);
@@ -186,6 +195,9 @@ export async function openStatistics(deps: StatisticsDeps): Promise<Statistics> 
     get size() {
       return paths.size;
     },
+    get totals() {
+      return countsOf(totals);
+    },
     async close() {
       closed = true;
       timer?.cancel();
@@ -193,7 +205,4 @@ export async function openStatistics(deps: StatisticsDeps): Promise<Statistics> 
       await outbox.close();
     },
   };
-  const counted =
-    deps.metrics === undefined ? undefined : addStatisticsMetrics(deps.metrics, statistics, outbox, () => clock.now());
-  return statistics;
 }

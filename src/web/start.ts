@@ -13,7 +13,8 @@ import type { Sql } from "../db/sql.ts";
 import { askStat } from "../quota/link/ask.ts";
 import { buildApi } from "./api.ts";
 import { openRenderer } from "./renderer.ts";
-import type { AskStat } from "./why/ask.ts";
+import { addStatMetrics } from "./stat-metrics.ts";
+import { type AskStat, openStatAnswers } from "./why/ask.ts";
 
 /** What of the process's context this module uses. */
 export interface WebContext {
@@ -32,14 +33,16 @@ const DRAIN_MS = 10_000;
 export async function start(context: WebContext): Promise<{ drain(): Promise<void>; port: number }> {
   const { settings, log, sql, clock, signal } = context;
   const metrics = openMetrics("web");
+  const ask = statOf(settings, clock, log);
+  const readStat = addStatMetrics(metrics, openStatAnswers(ask, clock), clock);
   const server = await buildApi({
     settings,
     log,
     sql,
     clock,
     version: readVersion(),
-    metrics: metrics.text,
-    askStat: statOf(settings, clock, log),
+    metrics: () => readStat().then(metrics.text),
+    askStat: ask,
     ...openRenderer(clock),
   });
   try {

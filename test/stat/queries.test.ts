@@ -220,6 +220,26 @@ describe("what holds a site", () => {
     expect(ask<SiteAnswer>("site", { site: SITE }).holds).toHaveLength(1);
   });
 
+  test("what a lane says of a rule or a measure is said once, with since when", () => {
+    statistics.observe([report()], [], now);
+    const quota: Hold = { kind: "quota", by: "a", text: "rule a: 100 of 100", since: 7, until: 9 };
+    queries.lanes("m1/0", [lane({ hold: quota })], now);
+    counters = [counter({ waiting: 3, spent: 100 })];
+    expect(ask<SiteAnswer>("site", { site: SITE }).holds).toEqual([{ ...quota, by: "rule a", publicId: 1 }]);
+    const stopped: Hold = { kind: "suspension", by: "operator alice", text: "complaints", since: 7, until: 0 };
+    queries.lanes(
+      "m1/0",
+      [lane({ hold: stopped }), lane({ hold: { ...stopped, kind: "back-off" }, publicId: 2 })],
+      now,
+    );
+    counters = [];
+    measures = [measure({ publicId: 1 })];
+    expect(ask<SiteAnswer>("site", { site: SITE }).holds).toMatchObject([
+      { kind: "suspension", by: "alice", publicId: 1 },
+      { kind: "back-off", publicId: 2 },
+    ]);
+  });
+
   test("two machines with the same hold are told once, from the first of them", () => {
     const hold = (since: number): Hold => ({ kind: "dns", by: "the DNS", text: "no answer", since, until: since + 9 });
     queries.lanes("m1/0", [lane({ hold: hold(20) })], now);

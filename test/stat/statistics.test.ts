@@ -1,7 +1,6 @@
 /** Statistics of paths: live numbers by hand-turned time, rows in a real database, floods and a database that goes away. */
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
 import { silentLog } from "../../src/base/log.ts";
-import { openMetrics } from "../../src/base/metrics.ts";
 import {
   forgetPathStatistics,
   type PathPeriod,
@@ -12,7 +11,6 @@ import { NO_COUNTS } from "../../src/quota/answers.ts";
 import type { PathReport, ReplySample } from "../../src/quota/messages.ts";
 import { openStatistics, type Statistics, type StatisticsDeps } from "../../src/stat/statistics.ts";
 import { openOutbox } from "../../src/stat/statistics/outbox.ts";
-import { TOP } from "../../src/stat/statistics/metrics.ts";
 import { handClock } from "../support/clock.ts";
 import { openTestDatabase } from "../support/database.ts";
 
@@ -121,7 +119,7 @@ describe("live", () => {
 
 describe("hostile reports", () => {
   test("numbers that are none are not added", async () => {
-    const s = await start({ metrics: openMetrics("test") });
+    const s = await start();
     const bad = { attempts: Number.POSITIVE_INFINITY, accepted: -5, bytes: Number.NaN, publicId: 2 ** 40, deferred: 1 };
     s.observe([report(bad)], [], NOON);
     expect(s.paths("mx.a.example", NOON)[0]).toMatchObject({
@@ -270,17 +268,8 @@ describe("the database is away", () => {
   });
 });
 
-test("metrics: totals, and never more sites than the top", async () => {
-  const metrics = openMetrics("stat");
-  const s = await start({ metrics });
-  for (let i = 0; i < 100; i++)
-    s.observe([report({ site: `mx${i}.example,mx.b`, attempts: i + 1, ip: "192.0.2.9" })], [], clock.now());
-  const page = await metrics.text();
-  expect(page).toMatch(/postilion_stat_attempts_total\{result="accepted",module="stat"\} 900/);
-  const sites = [...page.matchAll(/postilion_stat_site_attempts\{site="([^"]+)"/g)].map(([, site]) => site);
-  expect(sites).toHaveLength(TOP);
-  expect(sites[0]).toBe("mx99.example");
-  await clock.advance(70 * MINUTE);
-  expect(await metrics.text()).not.toContain("postilion_stat_site_attempts{");
-  metrics.close();
+test("totals of everything that was observed, forgotten paths too", async () => {
+  const s = await start({ mostPaths: 3 });
+  for (let i = 0; i < 10; i++) s.observe([report({ site: `s${i}.example` })], [], clock.now());
+  expect(s.totals).toMatchObject({ attempts: 100, accepted: 90, deferred: 10 });
 });

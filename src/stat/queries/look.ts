@@ -98,9 +98,26 @@ export function holdsOf(look: Look, scene: Scene, rules: MxRules): SiteHold[] {
     const { by, since, until, publicId } = measure;
     holds.push({ kind: KIND[measure.kind] ?? "back-off", by, text: measureText(measure), since, until, publicId });
   }
-  for (const { hold, publicId } of lanes) if (hold !== null) holds.push({ ...hold, publicId });
-  for (const counter of countersOf(look, scene, rules)) if (counter.waiting > 0) holds.push(counterHold(counter));
+  const same = (kind: HoldKind, publicId: number | null): boolean =>
+    holds.some((hold) => hold.kind === kind && (hold.publicId === null || hold.publicId === publicId));
+  // What a measure says already is not said again by each lane it holds, nor what a lane says by the counter.
+  const told = lanes.flatMap(({ hold, publicId }): SiteHold[] => (hold === null ? [] : [{ ...named(hold), publicId }]));
+  holds.push(...told.filter(({ kind, publicId }) => !BY_MEASURE.has(kind) || !same(kind, publicId)));
+  for (const counter of countersOf(look, scene, rules)) {
+    const known = told.some(({ by, publicId }) => by === ruleName(counter) && fits(counter.publicId, publicId));
+    if (counter.waiting > 0 && !known) holds.push(counterHold(counter));
+  }
   return byWeight(unique(holds));
+}
+
+const BY_MEASURE: ReadonlySet<HoldKind> = new Set(["back-off", "suspension", "warm-up"]);
+const fits = (wide: number | null, one: number | null): boolean => wide === null || wide === one;
+const ruleName = ({ rule }: CounterState): string => `rule ${harmless(rule, 100)}`;
+
+/** The engine gives the bare id of a rule as the one who set it. */
+function named(hold: Hold): Hold {
+  const ofRule = hold.kind === "quota" || hold.kind === "connections";
+  return ofRule && hold.by !== "" && !hold.by.startsWith("rule ") ? { ...hold, by: `rule ${hold.by}` } : hold;
 }
 
 /** Several machines tell the same: once is enough, and it began with the first of them. */
@@ -147,8 +164,8 @@ export function countersOf(look: Look, scene: Scene, rules: MxRules): CounterSta
 }
 
 function counterHold(counter: CounterState): SiteHold {
-  const { rule, publicId, periodLimit, spent, periodEnd, connections, connectionLimit, waiting } = counter;
-  const by = `rule ${harmless(rule, 100)}`;
+  const { publicId, periodLimit, spent, periodEnd, connections, connectionLimit, waiting } = counter;
+  const by = ruleName(counter);
   const spentAll = periodLimit > 0 && spent >= periodLimit;
   const hold: Hold = spentAll
     ? {

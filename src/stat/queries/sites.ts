@@ -22,10 +22,12 @@ import { type Args, fit, numberArg, numbersArg, textArg, textsArg } from "./fit.
 import { countersOf, holdsOf, type Look, measuresOf, type Scene } from "./look.ts";
 
 export interface SitesDeps {
-  readonly statistics: Pick<Statistics, "sites" | "recentSites" | "paths" | "slots">;
+  readonly statistics: Pick<Statistics, "sites" | "recentSites" | "paths" | "slots" | "totals">;
   readonly governor: Pick<Governor, "govern">;
   rules(): MxRules;
   look(now: number): Look;
+  /** How many are connected. */
+  members(): number;
 }
 
 const PAGE = 200;
@@ -58,7 +60,11 @@ export function answerSites(deps: SitesDeps, args: Args, now: number): SitesAnsw
   }
   const sites = fit(found);
   if (sites.length < found.length) next = sites.at(-1)?.site ?? next;
-  return { now, sites, next: next === names.at(-1) ? "" : next };
+  return { ...common(deps, now), sites, next: next === names.at(-1) ? "" : next };
+}
+
+function common({ statistics, members }: SitesDeps, now: number): Pick<SitesAnswer, "now" | "totals" | "members"> {
+  return { now, totals: statistics.totals, members: members() };
 }
 
 /** Those with most to do: what a person wants to see first. One page. */
@@ -70,7 +76,7 @@ function topSites(deps: SitesDeps, look: Look, limit: number, now: number): Site
     .toSorted(
       (a, b) => b.waiting - a.waiting || b.hour.attempts - a.hour.attempts || errorsOf(b.hour) - errorsOf(a.hour),
     );
-  return { now, sites: fit(found.slice(0, limit)), next: "" };
+  return { ...common(deps, now), sites: fit(found.slice(0, limit)), next: "" };
 }
 
 /** In order, each once. Sites that are only suspended are among them: a person asks for them. */

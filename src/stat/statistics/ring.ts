@@ -40,11 +40,15 @@ export function slotAt(ring: Ring, at: number, evicted: (slot: Slot) => void): S
 }
 
 /** What a client says is a number of its own choosing: nothing but a finite number of at least 0 is added. */
-export function addCounts(slot: Slot, counts: Counts): void {
+export function addValues(values: Float64Array, counts: Counts): void {
   for (let i = 0; i < COUNTS.length; i++) {
     const value = counts[COUNTS[i]!];
-    if (Number.isFinite(value) && value > 0) slot.values[i] = slot.values[i]! + value;
+    if (Number.isFinite(value) && value > 0) values[i] = values[i]! + value;
   }
+}
+
+export function addCounts(slot: Slot, counts: Counts): void {
+  addValues(slot.values, counts);
   slot.dirty = true;
 }
 
