@@ -107,7 +107,12 @@ async function stop(child: ChildProcess): Promise<void> {
 
 /** JSON is YAML. Only what differs from the defaults. */
 function settingsFile({ folder, settings }: ApplianceOptions): string {
-  const all = { dataDir: join(folder, "var"), log: { level: "info", pretty: "never" }, ...settings };
+  const all = {
+    dataDir: join(folder, "var"),
+    log: { level: "info", pretty: "never" },
+    ...settings,
+    stat: { port: 0, ...(settings["stat"] as object | undefined) },
+  };
   return `${JSON.stringify(all, null, 2)}\n`;
 }
 

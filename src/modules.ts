@@ -13,6 +13,12 @@ export interface ModuleRow {
 
 export const MODULES: readonly ModuleRow[] = [
   {
+    name: "stat",
+    runLevel: 10,
+    processes: (s) => (s.stat.run ? 1 : 0),
+    load: async () => (await import("./stat/start.ts")).start,
+  },
+  {
     name: "mta",
     runLevel: 20,
     processes: (s) => s.mta.processes,

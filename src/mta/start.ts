@@ -73,7 +73,7 @@ export async function start({
     load: () => ({ token: loadTokenKeys(settings, log), dkim: loadDkimKeys(settings, log) }),
   });
   const pool = openRenderPool({ threads: mta.threads === 0 ? availableParallelism() : mta.threads, log });
-  const traffic = openTraffic();
+  const traffic = openTraffic(settings, owner, clock, log);
   const resolver = openResolver(mta.dns, clock);
   const tlsMemory = openTlsMemory(clock);
   const { port, privateAddresses } = mta.smtp;

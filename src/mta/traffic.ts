@@ -1,43 +1,16 @@
-/**
- * The quota of an mta process. Until the link to the statistics server is there: everything is granted, 20 connections a lane.
- * The one place to change is `openTraffic`: openQuotaClient (quota/client.ts) over the TCP link.
- */
-import type { Limits, Traffic } from "../model/traffic.ts";
+/** The quota of an mta process: a member of the statistics servers of the settings (quota/client.ts over quota/link.ts). */
+import type { Clock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
+import type { Settings } from "../config/settings.ts";
+import { statPlace } from "../config/stat-place.ts";
+import { loadStatSecret } from "../config/stat-secret.ts";
+import type { Traffic } from "../model/traffic.ts";
+import { openQuotaClient } from "../quota/client.ts";
+import { openTcpLink } from "../quota/link.ts";
 
-const LIMITS: Limits = {
-  rule: "*",
-  scope: "path",
-  connections: 20,
-  messagesPerConnection: 1000,
-  messagesPerMinute: 0,
-  messagesPerHour: 0,
-  messagesPerDay: 0,
-  bytesPerSecond: 0,
-  pacing: "periods",
-  tls: "opportunistic",
-  connectMs: 0,
-  dataMs: 0,
-  replyMs: 0,
-};
-
-export function openTraffic(): Traffic {
-  return {
-    connection(_lane, [exchanger], _urgent, signal) {
-      if (signal.aborted || exchanger === undefined) return Promise.resolve(null);
-      // A lane asks for no more than its limits.
-      return Promise.resolve({
-        exchanger,
-        limits: LIMITS,
-        revoked: false,
-        messages: (wanted) => wanted,
-        unused() {},
-        close() {},
-      });
-    },
-    hold: () => null,
-    observe() {},
-    onChange() {},
-    tellLanes() {},
-    close() {},
-  };
+/** @param member `machine/slot`. Faults: KEY_UNREADABLE. Until a server answers nothing is granted, and `hold` says so. */
+export function openTraffic(settings: Settings, member: string, clock: Clock, log: Log): Traffic {
+  const secret = loadStatSecret(settings, log);
+  const link = openTcpLink({ ...statPlace(settings.stat), secret, member, clock, log });
+  return openQuotaClient({ clock, link, say: (text) => log.warn({ member }, text) });
 }

@@ -18,6 +18,7 @@ import { type Database, openDatabase, requireAnswer } from "../db/open.ts";
 import { openSql } from "../db/sql.ts";
 import { createFirstToken } from "../db/tokens.ts";
 import { ChildGone } from "./child.ts";
+import { freePort } from "./free-port.ts";
 import { type WatchedModule, openWatchdog } from "./watchdog.ts";
 
 export interface ApplianceOptions {
@@ -60,13 +61,16 @@ export async function startAppliance(options: ApplianceOptions): Promise<number>
     const token = await prepare(database.url, log);
     if (token !== null) options.say(introduce(token));
 
+    // Nobody is told a port that the server chooses itself: port 0 is chosen here, for the server and its clients.
+    const { stat } = settings;
+    const statPort = stat.run && stat.port === 0 ? await freePort() : stat.port;
     const watchdog = openWatchdog({
       modules: options.modules,
       launch: (module, slot) =>
         spawn(process.execPath, options.argumentsOf(module, slot), {
           stdio: ["ignore", "inherit", "inherit", "ipc"],
           // The environment of a process can be read by its own user only; the command line by everybody.
-          env: { ...process.env, POSTILION_DATABASE__URL: database.url },
+          env: { ...process.env, POSTILION_DATABASE__URL: database.url, POSTILION_STAT__PORT: String(statPort) },
         }),
       clock: systemClock,
       log,

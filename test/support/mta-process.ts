@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { joinTestStat, type TestStat } from "./stat.ts";
 import { until } from "./until.ts";
 
 export interface MtaProcess {
@@ -28,7 +29,8 @@ export interface MtaProcessOptions {
 export async function openMtaProcess(options: MtaProcessOptions): Promise<MtaProcess> {
   const folder = mkdtempSync(join(tmpdir(), `postilion-${options.machine}-`));
   const config = join(folder, "postilion.yaml");
-  writeFileSync(config, JSON.stringify(settingsOf(options, folder)));
+  const stat = await joinTestStat(options.databaseUrl);
+  writeFileSync(config, JSON.stringify(settingsOf(options, folder, stat)));
   const main = join(import.meta.dirname, "../../src/main.ts");
   const child: ChildProcess = spawn(process.execPath, [main, "run", "mta", "--config", config], {
     stdio: ["ignore", "pipe", "pipe"],
@@ -53,6 +55,7 @@ export async function openMtaProcess(options: MtaProcessOptions): Promise<MtaPro
     async close() {
       if (!over()) child.kill("SIGKILL");
       await gone;
+      await stat.leave();
       rmSync(folder, { recursive: true, force: true });
     },
   };
@@ -66,11 +69,11 @@ export async function openMtaProcess(options: MtaProcessOptions): Promise<MtaPro
   return opened;
 }
 
-function settingsOf({ machine, relayPort, mta }: MtaProcessOptions, folder: string): object {
+function settingsOf({ machine, relayPort, mta }: MtaProcessOptions, folder: string, stat: TestStat): object {
   return {
     dataDir: join(folder, "var"),
     machine,
-    stat: { rules: [{ mx: "*", connections: 4, tls: "disabled" }] },
+    stat: { run: false, addresses: [stat.address], secretFile: stat.secretFile },
     log: { level: "info", pretty: "never" },
     mta: {
       helo: "mta.test",

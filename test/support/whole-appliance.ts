@@ -31,8 +31,14 @@ export interface RunningAppliance {
 
 const START_MS = 60_000;
 
-/** @param settings what differs from the defaults; `dataDir`, `log` and the port of the API are set here. */
-export function makeApplianceFolder(settings: object): ApplianceFolder {
+/** @param settings what differs from the defaults; `dataDir`, `log` and the ports of the API and of stat are set here. */
+export function makeApplianceFolder({
+  stat = {},
+  ...settings
+}: {
+  stat?: object;
+  [name: string]: unknown;
+}): ApplianceFolder {
   const path = mkdtempSync(join(tmpdir(), "postilion-whole-"));
   chmodSync(path, 0o755); // as root, PostgreSQL runs as another user
   const config = join(path, "postilion.yaml");
@@ -40,7 +46,13 @@ export function makeApplianceFolder(settings: object): ApplianceFolder {
   const dataDir = join(path, "var");
   writeFileSync(
     config,
-    JSON.stringify({ dataDir, log: { level: "info", pretty: "never" }, web: { port: 0 }, ...settings }),
+    JSON.stringify({
+      dataDir,
+      log: { level: "info", pretty: "never" },
+      web: { port: 0 },
+      stat: { port: 0, ...stat },
+      ...settings,
+    }),
   );
   let token = "";
   let current: ChildProcess | null = null;
