@@ -38,7 +38,7 @@ async function scripted(script: (peer: Peer) => Promise<void>): Promise<ScriptSe
 }
 
 const pkix: TlsDemand = { name: "required", check: { kind: "pkix" } };
-const any: TlsDemand = { name: "dane:any", check: { kind: "any" } };
+const encrypted: TlsDemand = { name: "dane:any", check: { kind: "any" } };
 function dane(...records: string[]): TlsDemand {
   const all = records.map((text): TlsaRecord => {
     const [usage, selector, matching, hex = ""] = text.split(" ");
@@ -143,7 +143,7 @@ describe("STARTTLS taken away under a policy that demands it: no mail in the cle
     ],
   ];
   for (const [name, script] of ways)
-    for (const [kind, demand] of Object.entries({ pkix, any, dane: dane(tlsaOf(good.chain[0]!, 3, 1, 1)) }))
+    for (const [kind, demand] of Object.entries({ pkix, encrypted, dane: dane(tlsaOf(good.chain[0]!, 3, 1, 1)) }))
       test.each(["opportunistic", "disabled"] as const)(`${name}, ${kind}, rule %s`, async (tls) => {
         const server = await scripted(script);
         const memory = trusting();
@@ -188,7 +188,7 @@ describe("MTA-STS in force", () => {
     const server = await sink({ starttls: true, certificate: expired });
     const memory = trusting();
     expect((await send(server.port, { memory })).outcome.kind).toBe("accepted");
-    expect((await send(server.port, { memory, demand: any })).outcome.kind).toBe("accepted");
+    expect((await send(server.port, { memory, demand: encrypted })).outcome.kind).toBe("accepted");
     for (const demand of [pkix, dane(tlsaOf(good.chain[0]!, 3, 1, 1))])
       expect((await send(server.port, { memory, demand })).outcome.kind).toBe("unreachable");
   });
@@ -252,7 +252,7 @@ describe("DANE", () => {
 
   test("records that cannot be used: any certificate, but TLS", async () => {
     const server = await sink({ starttls: true });
-    const { outcome, seen } = await send(server.port, { demand: any });
+    const { outcome, seen } = await send(server.port, { demand: encrypted });
     expect(outcome).toMatchObject({ kind: "accepted", tls: expect.stringContaining("TLS") });
     expect(seen.carried).toEqual([["d.test", { result: "", reason: "" }]]);
   });
@@ -340,7 +340,7 @@ test("in TLS the second EHLO counts", async () => {
     await ehlo(peer);
     await peer.gone();
   });
-  const { session } = await attempt(server.port, { demand: any });
+  const { session } = await attempt(server.port, { demand: encrypted });
   expect(session).not.toBeNull();
   session!.destroy();
 });
