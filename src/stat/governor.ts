@@ -61,6 +61,8 @@ export function createGovernor(options: GovernorOptions): TrafficGovernor {
   let latest = 0;
   let tell: (which: Which) => void = () => {};
   let changes: Which[] = [];
+  /** Not later than the next thing a course does by itself. */
+  let earliest = Infinity;
   const courses = createCourses(options.record, changed);
   const trouble = createTrouble(breaker.windowMs);
   const warmUp = createWarmUp();
@@ -79,6 +81,7 @@ export function createGovernor(options: GovernorOptions): TrafficGovernor {
       trouble.shift(delta);
       warmUp.shift(delta, now);
       latest = now;
+      dueAnew();
       changes.push(null);
     }
     latest = Math.max(latest, now);
@@ -97,7 +100,8 @@ export function createGovernor(options: GovernorOptions): TrafficGovernor {
     }
   }
 
-  function changed(where: Where): void {
+  function changed(where: Where | Course): void {
+    if ("stage" in where) due(where);
     const { site, publicId } = where;
     if (site === "" && publicId === null) changes.push(null);
     else changes.push({ ...(site === "" ? {} : { site }), ...(publicId === null ? {} : { publicId }) });
@@ -106,6 +110,16 @@ export function createGovernor(options: GovernorOptions): TrafficGovernor {
   function* everyCourse(): Generator<Course> {
     yield* courses.every();
     yield* suspensions.ramps();
+  }
+
+  /** Something about a course changed: when it next does something by itself. Only a tick looks through all of them. */
+  function due(course: Course): void {
+    earliest = Math.min(earliest, courseNextAt(course));
+  }
+
+  function dueAnew(): void {
+    earliest = Infinity;
+    for (const course of everyCourse()) due(course);
   }
 
   function baseOf(where: Where, now: number): number {
@@ -141,7 +155,9 @@ export function createGovernor(options: GovernorOptions): TrafficGovernor {
       const { tries } = course;
       // One site alone must not keep a public id from all others.
       const matched = course.site === "" ? 0 : parts.matched;
-      if (!observeCourse(course, { ...parts, matched }, breaker.errors, now)) continue;
+      const moved = observeCourse(course, { ...parts, matched }, breaker.errors, now);
+      due(course);
+      if (!moved) continue;
       if (course.tries > tries) badAgain(course, now);
       else changed(course);
     }
@@ -183,9 +199,14 @@ export function createGovernor(options: GovernorOptions): TrafficGovernor {
         const found = suspensions.at(site, path.mx, path.publicId);
         for (const one of found.suspensions) governed = tighter(governed, { hold: suspensionHold(one), messages: 0 });
         for (const ramp of found.ramps) governed = under(governed, ramp, time);
+        if (governed.hold !== null) found.ramps.forEach(due);
       }
-      if (!courses.idle)
-        for (const course of courses.over(site, path.publicId)) governed = under(governed, course, time);
+      if (!courses.idle) {
+        const over = courses.over(site, path.publicId);
+        for (const course of over) governed = under(governed, course, time);
+        // A period that is used up ends by itself.
+        if (governed.hold !== null) over.forEach(due);
+      }
       if (warmUp.has(path.publicId)) governed = tighter(governed, warmUp.allow(path.publicId, path.mx, time));
       return governed;
     },
@@ -193,9 +214,10 @@ export function createGovernor(options: GovernorOptions): TrafficGovernor {
       const time = courseNow(now);
       const value = Number.isFinite(messages) ? Math.trunc(messages) : 0;
       if (value === 0) return;
-      for (const course of courses.over(site, path.publicId)) grantCourse(course, value, time);
-      if (!suspensions.idle) {
-        for (const ramp of suspensions.at(site, path.mx, path.publicId).ramps) grantCourse(ramp, value, time);
+      const ramps = suspensions.idle ? [] : suspensions.at(site, path.mx, path.publicId).ramps;
+      for (const course of [...courses.over(site, path.publicId), ...ramps]) {
+        grantCourse(course, value, time);
+        due(course);
       }
       warmUp.granted(path.publicId, path.mx, value, time);
     },
@@ -215,9 +237,7 @@ export function createGovernor(options: GovernorOptions): TrafficGovernor {
       flush();
     },
     nextAt() {
-      let next = Math.min(warmUp.nextAt(), suspensions.nextAt());
-      for (const course of everyCourse()) next = Math.min(next, courseNextAt(course));
-      return next;
+      return Math.min(warmUp.nextAt(), suspensions.nextAt(), earliest);
     },
     tick(now) {
       const time = enter(now);
@@ -231,6 +251,7 @@ export function createGovernor(options: GovernorOptions): TrafficGovernor {
         } else if (result === "over") courses.end(course, time);
         else changed(course);
       }
+      dueAnew();
       const { opened, resumed } = warmUp.tick(time);
       for (const publicId of opened) changed({ site: "", publicId });
       for (const state of resumed) options.record({ ...warmUpMeasure(state), until: time }, true);
@@ -260,6 +281,7 @@ export function createGovernor(options: GovernorOptions): TrafficGovernor {
         coursesOf(saved["ramps"]).filter(({ kind }) => kind === "suspension"),
       );
       enter(now);
+      dueAnew();
       changes = [];
     },
     list(now) {
@@ -285,6 +307,7 @@ export function createGovernor(options: GovernorOptions): TrafficGovernor {
     },
     setSuspensions(list, now) {
       if (suspensions.set(list, enter(now))) changes.push(null);
+      suspensions.ramps().forEach(due);
       flush();
     },
     lift(where, by, now) {
