@@ -55,6 +55,12 @@ const dns = z
       .enum(["ipv4", "ipv6", "ipv4-only", "ipv6-only"])
       .default("ipv4")
       .describe("Which addresses of an exchanger are tried first"),
+    trustAd: z
+      .boolean()
+      .default(false)
+      .describe(
+        "Trust the resolver's word that an answer was validated (AD), which switches DANE on: only for a validating resolver on this machine or over a path nobody else can write to",
+      ),
   })
   .prefault({});
 

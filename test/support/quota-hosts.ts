@@ -127,7 +127,7 @@ export async function openQuotaHosts(options: QuotaHostsOptions): Promise<QuotaH
             rules: [{ id: "one", mx: "*", tls: "disabled", ...options.rule }],
           },
         },
-        "stat is leading",
+        "this statistics server leads",
       );
     await startStat();
     const addresses = Array.from({ length: options.recipients }, (_, i) => `r${i}@receiver.example`);
