@@ -56,6 +56,11 @@ const BENCHES: readonly Row[] = [
     load: async () => (await import("./stat.ts")).stat,
   },
   {
+    name: "quota-sim",
+    about: "the real quota engine and client on virtual time, with everything that breaks, against an oracle",
+    load: async () => (await import("./quota-sim.ts")).quotaSim,
+  },
+  {
     name: "chaos",
     about: "kill -9 again and again in a delivery: nothing lost, doubles only in doubt",
     long: true,

@@ -97,8 +97,8 @@ export interface ConnectionGrant {
   /** No more messages over this connection: it was revoked, or a rule no longer allows it. What is in flight may end. */
   readonly revoked: boolean;
   /**
-   * How many of `wanted` messages may be attempted over it now (0…wanted). With 0 `wake` is called once when asking again is worth it, or
-   * when the grant is revoked. What was given and is not attempted goes back by `unused`.
+   * How many of `wanted` messages may be attempted over it now (0…wanted). With 0 `wake` is called once when asking again is worth it.
+   * When the grant is revoked the last `wake` is called, whatever was given. What was given and is not attempted goes back by `unused`.
    */
   messages(wanted: number, wake: () => void): number;
   unused(count: number): void;

@@ -103,9 +103,11 @@ export function openEngine(options: EngineOptions): Engine {
       case "more":
         ask(member, message, now);
         break;
-      case "cancel":
-        cancel(books, member, message.id);
+      case "cancel": {
+        const counter = cancel(books, member, message.id, now);
+        if (counter !== null) serve(books, counter, now);
         break;
+      }
       case "return":
       case "release": {
         const conn = member.conns.get(message.conn);

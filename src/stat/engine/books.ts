@@ -110,6 +110,8 @@ export interface Conn {
   /** What was granted before belongs to another counter: rules were changed then. */
   movedAt: number;
   granted: number;
+  /** The last grant: its request may be cancelled while it is on its way. */
+  last: { readonly id: number; readonly at: number; readonly messages: number };
   revoked: boolean;
   limits: Limits;
 }
@@ -231,7 +233,7 @@ export function openConn(
   conn: Pick<Conn, "id" | "member" | "site" | "path" | "since" | "granted" | "limits">,
   counter: Counter,
 ): Conn {
-  const made: Conn = { ...conn, counter, movedAt: 0, revoked: false };
+  const made: Conn = { ...conn, counter, movedAt: 0, last: { id: 0, at: 0, messages: 0 }, revoked: false };
   conn.member.conns.set(conn.id, made);
   counter.conns.add(made);
   openPart(conn.member, counter).conns++;

@@ -56,13 +56,24 @@ export function takeRequest(
   return request;
 }
 
-/** It is no longer wanted; nothing happens if it was granted meanwhile. */
-export function cancel(books: Books, member: Member, id: number): void {
+/** It is no longer wanted. If it was granted meanwhile the grant is taken back: the client drops it. The counter that may have room now. */
+export function cancel(books: Books, member: Member, id: number, now: number): Counter | null {
   const request = member.requests.get(id);
-  if (request === undefined) return;
-  request.done = true;
-  member.requests.delete(id);
-  dequeue(books, request);
+  if (request !== undefined) {
+    request.done = true;
+    member.requests.delete(id);
+    dequeue(books, request);
+    return null;
+  }
+  for (const conn of member.conns.values()) {
+    const { last, counter } = conn;
+    if (last.id !== id) continue;
+    conn.last = { id: 0, at: 0, messages: 0 };
+    if (conn.id === id) release(books, conn, [[last.at, last.messages]], now);
+    else giveBack(books, conn, [[last.at, last.messages]], now);
+    return counter;
+  }
+  return null;
 }
 
 /** Messages that were not attempted count no longer in the windows of their grant that still run. */
@@ -86,7 +97,7 @@ export function release(books: Books, conn: Conn, back: readonly GivenBack[], no
   giveBack(books, conn, back, now);
   for (const request of conn.member.requests.values())
     if (request.conn === conn) {
-      cancel(books, conn.member, request.id);
+      cancel(books, conn.member, request.id, now);
       break;
     }
   openPart(conn.member, conn.counter).lastUse = now;

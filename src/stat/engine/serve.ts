@@ -97,6 +97,7 @@ function grant(books: Books, counter: Counter, line: Line, choice: Choice, room:
     counter,
   );
   conn.granted += messages;
+  conn.last = { id: request.id, at: now, messages };
   for (let w = 0; w < 3; w++) part.used[w] = (part.used[w] ?? 0) + messages;
   counter.debt += messages * counter.average;
   books.governor.granted(request.site, path, messages, now);

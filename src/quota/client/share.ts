@@ -1,0 +1,123 @@
+/**
+ * What this process may take without the server: its share of each counter (messages.ts Share), of the windows that run and of later ones,
+ * until the horizon. The rules, the stops and the share are those told last.
+ */
+import { compileMask } from "../../model/mask.ts";
+import { type MxRule, type MxRules, matchRule } from "../../model/mx-rules.ts";
+import type { Exchanger, Hold, Limits } from "../../model/traffic.ts";
+import { DAY, WINDOWS, smoothAllowed, windowEnd, windowLimit, windowStart } from "../counter.ts";
+import type { ServerMessage, Stop } from "../messages.ts";
+import type { Usage } from "./usage.ts";
+
+export interface ShareRoom {
+  /** Messages that may be taken now. */
+  readonly messages: number;
+  /** They count at this server time, and end at that one. */
+  readonly at: number;
+  readonly until: number;
+  /** With none: server ms at which there may be some; Infinity: not known. */
+  readonly nextAt: number;
+}
+
+export interface Shares {
+  readonly rules: MxRules;
+  /** 0: no share. */
+  readonly members: number;
+  tellRules(message: Extract<ServerMessage, { t: "rules" }>): void;
+  tellStops(stops: readonly Stop[]): void;
+  tell(message: Extract<ServerMessage, { t: "shares" }>): void;
+  /** The horizon has passed: there is no share any more. */
+  forget(): void;
+  /** Windows that begin from `time` (server ms) on are shared whether there is a stake or not: the server knows by then that we are lost. */
+  aloneFrom(time: number): void;
+  rule(mx: string, publicId: number): MxRule;
+  stop(site: string, publicId: number, exchanger: Exchanger, now: number): Hold | null;
+  /** At least one. */
+  connections(counter: string, limits: Limits): number;
+  /** `early`, `late`: bounds of the server's time now. */
+  messages(counter: string, limits: Limits, early: number, late: number): ShareRoom;
+}
+
+/** What is taken of rules without limits of messages. */
+const UNLIMITED_MS = 60_000;
+
+export function openShares(usage: Usage): Shares {
+  let rules: MxRules = [];
+  let coming: MxRule[] = [];
+  let stops: readonly { stop: Stop; matches: (mx: string) => boolean }[] = [];
+  let members = 0;
+  let from = Number.POSITIVE_INFINITY;
+  const stakes = new Map<string, number>();
+
+  function most(counter: string, limit: number, full: boolean): number {
+    if (members === 0) return 0;
+    const halvings = full ? 0 : stakes.get(counter);
+    return halvings === undefined ? 0 : Math.floor(limit / (members * 2 ** halvings));
+  }
+
+  return {
+    get rules() {
+      return rules;
+    },
+    get members() {
+      return members;
+    },
+    tellRules({ first, last, rules: part }) {
+      if (first) coming = [];
+      coming.push(...part);
+      if (last) rules = coming;
+    },
+    tellStops(told) {
+      stops = told.map((stop) => ({ stop, matches: compileMask(stop.site) }));
+    },
+    tell({ members: told, all, shares }) {
+      members = told;
+      if (all) stakes.clear();
+      for (const { counter, halvings } of shares) {
+        if (halvings < 0) stakes.delete(counter);
+        else stakes.set(counter, halvings);
+      }
+    },
+    forget() {
+      members = 0;
+      stakes.clear();
+    },
+    aloneFrom: (time) => void (from = time),
+    rule: (mx, publicId) => matchRule(rules, mx, publicId),
+    stop(site, publicId, { mx }, now) {
+      for (const { stop, matches } of stops) {
+        if (stop.publicId !== null && stop.publicId !== publicId) continue;
+        if (stop.hold.until !== 0 && stop.hold.until <= now) continue;
+        if (stop.site === "" || stop.site === site || matches(mx)) return stop.hold;
+      }
+      return null;
+    },
+    connections: (counter, limits) => Math.max(1, most(counter, limits.connections, false)),
+    messages(counter, limits, early, late) {
+      let messages = Number.POSITIVE_INFINITY;
+      let until = Math.floor(early) + UNLIMITED_MS;
+      let nextAt = Number.POSITIVE_INFINITY;
+      for (const w of WINDOWS) {
+        const start = windowStart(w, Math.floor(early));
+        const limit = windowLimit(limits, w, start);
+        if (limit === Number.POSITIVE_INFINITY) continue;
+        const end = windowEnd(w, start);
+        until = Math.min(until, end);
+        const share = Math.max(
+          most(counter, limit, false),
+          w !== DAY && start >= from ? most(counter, limit, true) : 0,
+        );
+        const used = usage.used(counter, w, start);
+        let left = late >= end ? 0 : share - used;
+        if (left < 1) nextAt = Math.min(nextAt, end);
+        else if (limits.pacing === "smooth" && w !== DAY) {
+          const smooth = smoothAllowed(share, w, early);
+          left = Math.min(left, smooth.allowed - used);
+          if (left < 1) nextAt = Math.min(nextAt, smooth.nextAt);
+        }
+        messages = Math.min(messages, left);
+      }
+      return { messages: Math.max(0, messages), at: Math.floor(early), until, nextAt };
+    },
+  };
+}

@@ -1,0 +1,86 @@
+/**
+ * What this process was granted or took by its share, by counter: messages of the windows that run, and connections. Told to the server
+ * after a loss, and what the share is measured against without it.
+ */
+import { type Window, WINDOWS, windowStart } from "../counter.ts";
+import type { UsedCounter } from "../messages.ts";
+
+interface Use {
+  readonly starts: number[];
+  readonly used: number[];
+  conns: number;
+  /** Octets taken by the share that its rate has not yet covered, and when that was. */
+  debt: number;
+  debtAt: number;
+}
+
+export interface Usage {
+  /** Messages granted at `at` (server ms), or given back: negative. */
+  count(counter: string, at: number, messages: number): void;
+  /** A connection more (1) or less (-1). */
+  connection(counter: string, change: number): void;
+  used(counter: string, window: Window, start: number): number;
+  connections(counter: string): number;
+  debtOf(counter: string): { debt: number; debtAt: number };
+  /** Everything of the windows that run at `now` or later. */
+  report(now: number): UsedCounter[];
+}
+
+/** A counter is forgotten when nothing of it runs any more; looked for when so many are known, then at twice as many. */
+const MANY = 2000;
+
+export function openUsage(): Usage {
+  const uses = new Map<string, Use>();
+  let many = MANY;
+
+  function useOf(counter: string): Use {
+    let use = uses.get(counter);
+    if (use !== undefined) return use;
+    use = { starts: [0, 0, 0], used: [0, 0, 0], conns: 0, debt: 0, debtAt: 0 };
+    uses.set(counter, use);
+    return use;
+  }
+
+  function forget(now: number): void {
+    for (const [counter, use] of uses)
+      if (use.conns === 0 && WINDOWS.every((w) => (use.starts[w] ?? 0) < windowStart(w, now))) uses.delete(counter);
+    many = Math.max(MANY, uses.size * 2);
+  }
+
+  return {
+    count(counter, at, messages) {
+      const use = useOf(counter);
+      for (const w of WINDOWS) {
+        const start = windowStart(w, at);
+        const known = use.starts[w] ?? 0;
+        if (start < known) continue;
+        if (start > known) {
+          use.starts[w] = start;
+          use.used[w] = 0;
+        }
+        use.used[w] = Math.max(0, (use.used[w] ?? 0) + messages);
+      }
+      if (uses.size > many) forget(at);
+    },
+    connection(counter, change) {
+      const use = useOf(counter);
+      use.conns = Math.max(0, use.conns + change);
+    },
+    used(counter, window, start) {
+      const use = uses.get(counter);
+      return use !== undefined && use.starts[window] === start ? (use.used[window] ?? 0) : 0;
+    },
+    connections: (counter) => uses.get(counter)?.conns ?? 0,
+    debtOf: useOf,
+    report(now) {
+      forget(now);
+      const all: UsedCounter[] = [];
+      for (const [counter, { starts, used }] of uses) {
+        if (used.every((count) => count === 0)) continue;
+        const each = (w: Window): readonly [number, number] => [starts[w] ?? 0, used[w] ?? 0];
+        all.push({ counter, used: [each(0), each(1), each(2)] });
+      }
+      return all;
+    },
+  };
+}
