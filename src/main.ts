@@ -10,6 +10,8 @@ import { migrateDatabase, tokenCreate, tokenList, tokenRevoke } from "./cli/data
 import { type KeygenOptions, dkimKeygen } from "./cli/dkim.ts";
 import { configCheck, configExample, configShow } from "./cli/settings.ts";
 import type { ExplainOptions } from "./cli/stat.ts";
+import type { ShowOptions } from "./cli/stat-show.ts";
+import type { SuspendOptions } from "./cli/suspend.ts";
 import { UsageError } from "./cli/usage.ts";
 
 function commandLine(): Command {
@@ -86,6 +88,57 @@ function commandLine(): Command {
     .option("--json", "as JSON")
     .action(async (target: string, options: ExplainOptions) =>
       (await import("./cli/stat.ts")).statExplain(config(), target, options),
+    );
+
+  stat
+    .command("show [site|domain]")
+    .description("the sites with most to do and what holds them, or all about one")
+    .option("--watch", "again every two seconds, until Ctrl-C")
+    .option("--json", "as JSON")
+    .action(async (site: string | undefined, options: ShowOptions) => {
+      process.exitCode = await (await import("./cli/stat-show.ts")).statShow(config(), site, options);
+    });
+  stat
+    .command("members")
+    .description("the machines that are connected to the statistics server")
+    .option("--json", "as JSON")
+    .action(async ({ json }: { json?: boolean }) => {
+      process.exitCode = await (await import("./cli/stat-show.ts")).statMembers(config(), json === true);
+    });
+  stat
+    .command("reload")
+    .description("make the statistics server read its rules again; no counter is lost")
+    .option("--json", "as JSON")
+    .action(async ({ json }: { json?: boolean }) => {
+      process.exitCode = await (await import("./cli/stat-show.ts")).statReload(config(), json === true);
+    });
+
+  program
+    .command("why <message|delivery|domain>")
+    .description("what it waits for: since when, set by what, and when it moves")
+    .option("--json", "as JSON")
+    .action(async (target: string, { json }: { json?: boolean }) => {
+      process.exitCode = await (await import("./cli/why.ts")).why(config(), target, json === true);
+    });
+  program
+    .command("suspend [site]")
+    .description(
+      "stop mail to a site (or a mask over exchanger names), from an outgoing IP, or of a delivery; without any: list",
+    )
+    .option("--public-id <n>", "from this outgoing IP only, or all of it")
+    .option("--delivery <id>", "pause this delivery")
+    .option("--reason <text>", "why; kept for ever")
+    .option("--for <time>", "for so long: 90m, 2h, 3d (default: until it is resumed)")
+    .action(async (site: string | undefined, options: SuspendOptions) =>
+      (await import("./cli/suspend.ts")).suspend(config(), site, options),
+    );
+  program
+    .command("resume [number|site]")
+    .description("end a suspension")
+    .option("--public-id <n>", "the one of this outgoing IP")
+    .option("--delivery <id>", "let this delivery go on")
+    .action(async (target: string | undefined, options: SuspendOptions) =>
+      (await import("./cli/suspend.ts")).resume(config(), target, options),
     );
 
   const token = program.command("token").description("tokens for the API");

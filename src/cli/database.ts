@@ -3,6 +3,7 @@ import { openLog } from "../base/log.ts";
 import { withReleasers } from "../base/releasers.ts";
 import { loadSettings } from "../config/load.ts";
 import { nearest } from "../config/nearest.ts";
+import type { Settings } from "../config/settings.ts";
 import { migrate, requireSchema } from "../db/migrate.ts";
 import { openDatabase, requireAnswer } from "../db/open.ts";
 import { type Sql, openSql } from "../db/sql.ts";
@@ -57,7 +58,11 @@ function scopeOf(text: string): Scope {
   );
 }
 
-async function withDatabase(config: string | undefined, work: (sql: Sql) => Promise<void>): Promise<void> {
+/** Opens the database of the settings for one command, beside a running appliance or without one. Faults: SETTINGS_*, DATABASE_*. */
+export async function withDatabase(
+  config: string | undefined,
+  work: (sql: Sql, settings: Settings) => Promise<void>,
+): Promise<void> {
   const settings = loadSettings(config, process.env);
   const { url, port } = settings.database;
   const log = openLog("postilion", { level: "warn", pretty: process.stdout.isTTY });
@@ -67,7 +72,7 @@ async function withDatabase(config: string | undefined, work: (sql: Sql) => Prom
     const sql = openSql(database.url, { poolSize: 1, name: "postilion command", answerMs: 3_600_000 });
     releasers.add(() => sql.end({ timeout: 5 }));
     await requireAnswer(sql);
-    await work(sql);
+    await work(sql, settings);
     await releasers.all();
   });
 }

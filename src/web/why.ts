@@ -3,18 +3,14 @@
  * ended. 503 when that is a question for the statistics server and none answers; it then says what is known without it.
  */
 import { Problem } from "../http/problem.ts";
-import { harmless } from "../model/harmless.ts";
-import type { Why } from "../model/why-facts.ts";
-import { etaAnswer } from "./answers.ts";
 import type { ApiContext } from "./context.ts";
 import { absent } from "./deliveries.ts";
 import { byId } from "./requests.ts";
 import { addRoute } from "./route/route.ts";
-import { holdAnswer, measureAnswer, siteSummaryAnswer } from "./sites-answers.ts";
+import { deliveryWhyAnswer, messageWhyAnswer } from "./why-answers.ts";
 import { answerAway } from "./why-away.ts";
-import { type DeliveryWhy, type DomainWhy, whyDelivery } from "./why/delivery.ts";
-import type { DomainTraffic } from "./why/gather.ts";
-import { type MessageWhy, whyMessage } from "./why/message.ts";
+import { whyDelivery } from "./why/delivery.ts";
+import { whyMessage } from "./why/message.ts";
 
 export function addWhyRoutes(context: ApiContext): void {
   addRoute(context, {
@@ -44,46 +40,4 @@ export function addWhyRoutes(context: ApiContext): void {
       return found.why.state === "unknown" ? answerAway(reply, found.why.hold?.text ?? "", answer) : answer;
     },
   });
-}
-
-function whyAnswer({ state, sentence, hold, holds }: Why): object {
-  return {
-    state,
-    sentence,
-    hold: hold === null ? null : holdAnswer(hold),
-    holds: holds.slice(0, 100).map(holdAnswer),
-  };
-}
-
-export function messageWhyAnswer({ why, message, traffic }: MessageWhy): object {
-  return {
-    id: message.id,
-    deliveryId: message.deliveryId,
-    status: message.status,
-    ...whyAnswer(why),
-    site: traffic === null ? null : trafficAnswer(traffic),
-  };
-}
-
-export function deliveryWhyAnswer({ why, delivery, domains, others, eta }: DeliveryWhy): object {
-  return {
-    id: delivery.id,
-    deliveryState: delivery.state,
-    ...whyAnswer(why),
-    domains: domains.map(domainAnswer),
-    others,
-    ...etaAnswer(eta),
-  };
-}
-
-function domainAnswer({ domain, open, claimed, why, traffic }: DomainWhy): object {
-  return { domain: harmless(domain, 255), open, claimed, ...whyAnswer(why), site: trafficAnswer(traffic) };
-}
-
-export function trafficAnswer({ exchangers, answer }: DomainTraffic): object {
-  return {
-    exchangers,
-    ...(answer?.summary ? siteSummaryAnswer(answer.summary) : {}),
-    measures: answer?.measures.map(measureAnswer) ?? [],
-  };
 }

@@ -30,7 +30,9 @@ export interface FakeStat {
 }
 
 export async function openFakeStat(): Promise<FakeStat> {
-  const clock = handClock(Date.now());
+  // Ten seconds into a period: no test sees another one begin.
+  const began = Math.floor(Date.now() / 300_000) * 300_000 + 10_000;
+  const clock = handClock(began);
   const statistics = await openStatistics({
     clock,
     log: silentLog,
@@ -53,13 +55,13 @@ export async function openFakeStat(): Promise<FakeStat> {
       if (fake.nonsense !== undefined) return fake.nonsense;
       try {
         // Over the wire and back; each look a new one, as if time had passed.
-        return JSON.parse(JSON.stringify(queries.answer(what, args, Date.now() + 2_000 * looks++)));
+        return JSON.parse(JSON.stringify(queries.answer(what, args, began + 2_000 * looks++)));
       } catch (error) {
         return { error: (error as Error).message };
       }
     },
-    observe: (paths, replies = []) => statistics.observe(paths, replies, Date.now()),
-    lanes: (member, lanes) => queries.lanes(member, lanes, Date.now()),
+    observe: (paths, replies = []) => statistics.observe(paths, replies, began),
+    lanes: (member, lanes) => queries.lanes(member, lanes, began),
   };
   const queries = openQueries({
     engine: { counters: () => fake.counters },
