@@ -1,6 +1,20 @@
 /** Back-off and circuit breaker: thresholds to the unit, then the second limits, the probe, the ramp, and the way back. */
 import { describe, expect, test } from "vitest";
-import { HOUR, LIMITS, MIN, RULES, SITE, T0, type Told, path, report, rule, sample, told } from "./governor-parts.ts";
+import {
+  HOUR,
+  LIMITS,
+  MIN,
+  REMEDY,
+  RULES,
+  SITE,
+  T0,
+  type Told,
+  path,
+  report,
+  rule,
+  sample,
+  told,
+} from "./governor-parts.ts";
 
 const trouble = (t: Told, text: string, count: number, now: number): void =>
   t.governor.observe([], [sample(text, { count })], now);
@@ -164,6 +178,17 @@ describe("the second limits", () => {
     const quiet = told();
     trouble(quiet, "slow down", 4, T0);
     expect(quiet.governor.govern(SITE, path(), open, T0).limits.messagesPerHour).toBe(60);
+  });
+
+  test("a value above the rule's own changes nothing", () => {
+    const limits = {
+      ...REMEDY.limits,
+      connections: { share: 1, value: 50 },
+      messagesPerHour: { share: 1, value: 99_999 },
+    };
+    const t = told({}, [rule("high", "slow down", {}, { limits })]);
+    trouble(t, "slow down", 4, T0);
+    expect(t.govern(T0)).toMatchObject({ limits: LIMITS, connections: LIMITS.connections, messages: Infinity });
   });
 
   test("fewer than twelve an hour: one in each longer period", () => {

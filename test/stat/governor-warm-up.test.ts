@@ -70,6 +70,14 @@ describe("sending days", () => {
     expect(state(t, TOMORROW + 30 * DAY)).toMatchObject({ day: 2 });
   });
 
+  test("a little less than a tenth is no sending day", () => {
+    const t = told({ warmUp: [{ publicId: 1, mx: "*", plan: [110, 200] }] });
+    send(t, 10, T0);
+    expect(state(t, TOMORROW).day).toBe(1);
+    send(t, 11, TOMORROW);
+    expect(state(t, TOMORROW + DAY).day).toBe(2);
+  });
+
   test("after the last day the IP is warm", () => {
     const t = told(WARM);
     let now = T0;

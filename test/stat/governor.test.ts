@@ -103,6 +103,16 @@ describe("time", () => {
     expect(t.governor.warmUpState(T0)[0], "what was sent today stays sent").toMatchObject({ sent: 10, day: 1 });
   });
 
+  test("far back: a period that is used up is not given a second time", () => {
+    const t = told();
+    trouble(t, "slow down", 4, T0 + DAY);
+    t.govern(T0 + DAY);
+    t.governor.granted(SITE, path(), 100, T0 + DAY + MIN);
+    t.governor.tick(T0 + 2 * MIN);
+    expect(t.govern(T0 + 2 * MIN).messages).toBe(0);
+    expect(t.govern(T0 + 5 * MIN).messages).toBe(100);
+  });
+
   test("far back: replies that were counted still count", () => {
     const t = told();
     trouble(t, "slow down", 3, T0 + DAY);
