@@ -48,11 +48,12 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
   let barred = OF_THE_IP.includes(traffic.hold(quota)?.kind ?? "schedule");
   let wasSaturated = false;
   let wasShut = false;
+  let planned = false;
   let timer: Timer | null = null;
   let timerAt = Number.POSITIVE_INFINITY;
 
   const demand = (): number => turns.size + stock.size;
-  const stock = openStock({ render: deps.render, freeBytes: deps.freeBytes, keep, failed, changed: pump });
+  const stock = openStock({ render: deps.render, freeBytes: deps.freeBytes, keep, failed, changed: pumpSoon });
   const lines = openLines(
     {
       key,
@@ -60,7 +61,7 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
       urgent: () => turns.urgent > 0,
       standing: () => blocked.parked || barred,
       takePlace: () => deps.takePlace(lane, turns.urgent > 0),
-      pump,
+      pump: pumpSoon,
       permitted: blocked.clear,
       reached: rest.over,
       unreachable,
@@ -77,6 +78,16 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
     if ((wasSaturated && !saturated) || (wasShut && !shut)) deps.relieved(lane);
     wasSaturated = saturated;
     wasShut = shut;
+  }
+
+  /** Once for all that happens in one turn: a batch comes from its thread, replies come together, each says so of itself. */
+  function pumpSoon(): void {
+    if (planned || stopped) return;
+    planned = true;
+    queueMicrotask(() => {
+      planned = false;
+      pump();
+    });
   }
 
   function work(now: number): void {
@@ -134,7 +145,8 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
     else if (result.kind !== "unreachable") line.unspend();
     // Asked now, not before: with two messages in flight the first one may have been delivered meanwhile.
     deps.finish(held, result, lane, session.settled, false);
-    pump();
+    if (line.left === 0 && session.inFlight === 0) void session.quit();
+    pumpSoon();
   }
 
   function renderMore(room: number): void {
@@ -232,6 +244,7 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
     turned() {
       const { kind, by } = traffic.hold(quota) ?? { kind: "schedule", by: "" };
       barred = OF_THE_IP.includes(kind);
+      lines.look();
       deps.wants(lane, kind === "connections" && demand() > 0 ? by : "");
       pump();
     },

@@ -15,6 +15,8 @@ const AHEAD = 128;
 const BUSY = 4;
 /** A connection granted to a parked lane waits so long for its messages to come from the database. */
 const GRACE_MS = 2000;
+/** A revoked session that nothing is submitted to may stay open for so long. */
+const TRIM_MS = 50;
 
 export interface LinesOwner {
   readonly key: LaneKey;
@@ -47,8 +49,10 @@ export interface Lines {
   advance(now: number): void;
   /** Asks for more connections, or takes back what was asked. */
   grow(now: number): void;
-  /** Ends sessions that are revoked, used up or idle. */
+  /** Ends sessions that are revoked, used up or idle; looks at them every TRIM_MS, and when nothing waits. */
   trim(now: number): void;
+  /** At the next `trim` they are looked at. */
+  look(): void;
   ready(line: Line, now: number): boolean;
   closeIdle(match: (rule: string) => boolean): void;
   /** Nothing new; resolves when all sessions are closed. */
@@ -68,6 +72,11 @@ export function openLines(owner: LinesOwner, deps: Wants): Lines {
   /** As last told, and how many addresses the quota could choose from. */
   let limits: Limits | null = null;
   let choice = 1;
+  /** Lines that are granted and not being opened yet. */
+  let undecided = 0;
+  let trimAt = 0;
+  /** Messages each line was to have in hand, when last counted. */
+  let each = 1;
 
   function wake(): void {
     if (!closed) owner.pump();
@@ -75,7 +84,7 @@ export function openLines(owner: LinesOwner, deps: Wants): Lines {
 
   async function run(line: Line): Promise<void> {
     const events = {
-      change,
+      change: () => changed(line),
       granted: (grant: ConnectionGrant, among: number) => granted(line, grant, among),
       failed: () => drop(line),
     };
@@ -117,14 +126,17 @@ export function openLines(owner: LinesOwner, deps: Wants): Lines {
     choice = among;
     return new Promise((resolve) => {
       line.go = resolve;
+      undecided++;
       owner.pump();
     });
   }
 
   function decide(line: Line, yes: boolean): void {
     const { go } = line;
+    if (go === null) return;
+    undecided--;
     line.go = null;
-    go?.(yes);
+    go(yes);
   }
 
   /** Gives back everything the line has; it may be granted another connection. */
@@ -149,14 +161,16 @@ export function openLines(owner: LinesOwner, deps: Wants): Lines {
     owner.unreachable(why);
   }
 
-  function change(): void {
-    for (const line of all) if (line.session?.ended === true) remove(line);
+  function changed(line: Line): void {
+    if (line.session?.ended === true) remove(line);
     wake();
   }
 
+  const isShort = (line: Line): boolean => line.grant !== null && !line.dry && line.permits * 1.5 < each;
+
   /** Asks until `each` are in hand, of `uncovered` messages that nothing is in hand for; how many came. */
-  function supply(line: Line, each: number, uncovered: number, now: number): number {
-    if (line.grant === null || line.permits * 1.5 >= each) return 0;
+  function supply(line: Line, uncovered: number, now: number): number {
+    if (!isShort(line)) return 0;
     const standing = owner.standing();
     // A parked lane asks for one, to know that the others may come.
     const short = uncovered <= 0 && standing && line.permits === 0 ? 1 : uncovered;
@@ -169,6 +183,7 @@ export function openLines(owner: LinesOwner, deps: Wants): Lines {
   }
 
   function advance(now: number): void {
+    if (undecided === 0) return;
     for (const line of all) {
       if (line.go === null || line.grant === null) continue;
       if (line.grant.revoked) decide(line, false);
@@ -200,16 +215,19 @@ export function openLines(owner: LinesOwner, deps: Wants): Lines {
       let room = open >= BUSY ? AHEAD : 0;
       let able = 0;
       let inHand = 0;
-      for (const { session, grant, permits } of all) {
-        if (grant === null) continue;
+      let short = false;
+      for (const line of all) {
+        if (line.grant === null) continue;
         able++;
-        inHand += permits;
+        inHand += line.permits;
+        short ||= isShort(line);
         // Twice what the sessions take: while one message is on the wire the next one is made.
-        room += 2 + (session?.room ?? 0);
+        room += 2 + (line.session?.room ?? 0);
       }
       if (able === 0) return 0;
-      const each = Math.ceil((1.5 * room) / able);
-      for (const line of all) inHand += supply(line, each, demand - inHand, now);
+      each = Math.ceil((1.5 * room) / able);
+      if (!short) return Math.min(room, inHand);
+      for (const line of all) inHand += supply(line, demand - inHand, now);
       return Math.min(room, inHand);
     },
     advance,
@@ -235,6 +253,8 @@ export function openLines(owner: LinesOwner, deps: Wants): Lines {
     trim(now) {
       let earliest = Number.POSITIVE_INFINITY;
       const demand = owner.demand();
+      if (demand > 0 && now < trimAt) return owner.wakeAt(trimAt);
+      trimAt = now + TRIM_MS;
       for (const line of all) {
         const { session, grant } = line;
         if (session === null || grant === null || session.ended) continue;
@@ -250,6 +270,9 @@ export function openLines(owner: LinesOwner, deps: Wants): Lines {
         if (line.idleSince > 0) earliest = Math.min(earliest, line.idleSince + deps.idleMs);
       }
       if (Number.isFinite(earliest)) owner.wakeAt(Math.max(earliest, now + 1));
+    },
+    look() {
+      trimAt = 0;
     },
     ready: (line, now) => line.ready(now, wake),
     closeIdle(match) {
