@@ -19,6 +19,7 @@ import type { ExplainAnswer } from "../../src/quota/answers.ts";
 import type { CounterState } from "../../src/stat/contract.ts";
 import { openQueries } from "../../src/stat/queries.ts";
 import { openStatServer } from "../../src/stat/server.ts";
+import { openStatistics } from "../../src/stat/statistics.ts";
 import { type DnsServer, openDnsServer } from "../support/dns-server.ts";
 import { noGovernor, smallEngine } from "../support/small-engine.ts";
 
@@ -286,6 +287,13 @@ describe("with a server", () => {
       waiting: 5,
       members: [],
     };
+    const statistics = await openStatistics({
+      clock: systemClock,
+      log: silentLog,
+      writeRows: async () => {},
+      readRows: async () => [],
+      forgetRows: async () => 0,
+    });
     const server = await openStatServer({
       host: "127.0.0.1",
       port: 0,
@@ -301,7 +309,7 @@ describe("with a server", () => {
         const queries = openQueries({
           engine: { counters: () => [counter] },
           governor,
-          statistics: { sites: () => [], recentSites: () => [], paths: () => [], slots: () => [] },
+          statistics,
           rules: () => rules,
           reload: () => null,
         });
@@ -323,6 +331,7 @@ describe("with a server", () => {
       expect(stranger.now.problem).toMatch(/STAT_REFUSED/);
     } finally {
       await server.close();
+      await statistics.close();
     }
     const gone = await explain("mx1.shop.example", null, { ...deps, ask: askOf(asking) });
     expect(gone.now.problem).toMatch(/STAT_UNREACHABLE/);
