@@ -6,6 +6,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { Hold } from "../model/traffic.ts";
 
+const STUCK_MS = 250;
 const SHUT_MS = 1000;
 const PARK_MS = 10_000;
 const PARK_MOST_MS = 300_000;
@@ -13,6 +14,8 @@ const PARK_MOST_MS = 300_000;
 export interface Blocked {
   readonly parked: boolean;
   readonly shut: boolean;
+  /** For longer than it takes to ask the quota. */
+  readonly stuck: boolean;
   /** Nothing may go now. Returns when (monotonic) it has to be looked at again; Infinity: nothing changes by itself. */
   mark(): number;
   /** Something may go. */
@@ -32,11 +35,15 @@ export function openBlocked(clock: Clock): Blocked {
     get shut() {
       return forMs() >= SHUT_MS;
     },
+    get stuck() {
+      return forMs() >= STUCK_MS;
+    },
     mark() {
       since ||= clock.monotonic();
       parked ||= forMs() >= PARK_MS;
       if (parked) return Number.POSITIVE_INFINITY;
-      return since + (forMs() < SHUT_MS ? SHUT_MS : PARK_MS);
+      const next = [STUCK_MS, SHUT_MS, PARK_MS].find((ms) => forMs() < ms) ?? PARK_MS;
+      return since + next;
     },
     clear() {
       since = 0;

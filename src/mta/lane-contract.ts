@@ -23,6 +23,8 @@ export interface LaneDeps {
   park(held: Held, notBefore: number, lane: Lane): void;
   /** Another IP of the affinity takes the message, if one is usable for the site; false: none is. */
   elsewhere(held: Held, lane: Lane): boolean;
+  /** `usable` has changed. */
+  turned(lane: Lane): void;
   /** The lane was saturated or shut and takes messages again. */
   relieved(lane: Lane): void;
   /** The message is about to be submitted to a session. */
@@ -51,7 +53,7 @@ export interface Lane {
   readonly saturated: boolean;
   /** Takes no urgent ones either, which overtake the others: held, resting, or full of them. */
   readonly shut: boolean;
-  /** False while nothing can go this way whoever sends it: the site rests, or its IP is held for it. Another IP of the affinity is better. */
+  /** False while nothing goes this way: the site rests, or its IP is held for it. Another IP of the affinity is better. */
   readonly usable: boolean;
   enqueue(held: Held): void;
   /** Gives back what matches and is not in flight. */

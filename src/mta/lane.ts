@@ -44,8 +44,10 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
   const quota: LaneKey = { ...key, site: plainSite(key.site) };
   let stopped = false;
   let inFlight = 0;
-  /** Its IP is held for the site, as last heard. */
-  let barred = OF_THE_IP.includes(traffic.hold(quota)?.kind ?? "schedule");
+  /** The quota holds its IP for the site, as last heard; or only more connections than it has: then it goes on with these. */
+  let ipHeld = OF_THE_IP.includes(traffic.hold(quota)?.kind ?? "schedule");
+  let barred = ipHeld;
+  let wasUsable = true;
   let wasSaturated = false;
   let wasShut = false;
   let planned = false;
@@ -74,6 +76,11 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
     if (stopped) return;
     if (rest.on) wakeAt(clock.monotonic() + rest.leftMs);
     else work(clock.monotonic());
+    barred = ipHeld && (!lines.granted || blocked.stuck);
+    if (wasUsable !== lane.usable) {
+      wasUsable = lane.usable;
+      deps.turned(lane);
+    }
     const { saturated, shut } = lane;
     if ((wasSaturated && !saturated) || (wasShut && !shut)) deps.relieved(lane);
     wasSaturated = saturated;
@@ -243,7 +250,7 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
     },
     turned() {
       const { kind, by } = traffic.hold(quota) ?? { kind: "schedule", by: "" };
-      barred = OF_THE_IP.includes(kind);
+      ipHeld = OF_THE_IP.includes(kind);
       lines.look();
       deps.wants(lane, kind === "connections" && demand() > 0 ? by : "");
       pump();

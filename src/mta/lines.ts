@@ -43,6 +43,8 @@ export interface Lines {
   readonly sessions: number;
   /** Something moves or can move: a session works, opens, or has messages in hand. */
   readonly working: boolean;
+  /** A connection is granted and not revoked. */
+  readonly granted: boolean;
   /** Asks the quota for the messages the lines can use now; how many may be rendered or ready. */
   fund(now: number): number;
   /** Opens what is granted and can be used, gives up what cannot. */
@@ -80,6 +82,12 @@ export function openLines(owner: LinesOwner, deps: Wants): Lines {
 
   function wake(): void {
     if (!closed) owner.pump();
+  }
+
+  /** The quota calls: there are messages again, or the grant is revoked. */
+  function called(): void {
+    trimAt = 0;
+    wake();
   }
 
   async function run(line: Line): Promise<void> {
@@ -175,7 +183,7 @@ export function openLines(owner: LinesOwner, deps: Wants): Lines {
     // A parked lane asks for one, to know that the others may come.
     const short = uncovered <= 0 && standing && line.permits === 0 ? 1 : uncovered;
     if (short <= 0) return 0;
-    const got = line.fund(Math.min(each, line.permits + short), now, wake);
+    const got = line.fund(Math.min(each, line.permits + short), now, called);
     if (got === 0) return 0;
     if (standing) line.graceUntil = now + GRACE_MS;
     owner.permitted();
@@ -207,6 +215,10 @@ export function openLines(owner: LinesOwner, deps: Wants): Lines {
     get working() {
       for (const { session, permits, placed: has } of all)
         if (permits > 0 || (has && (session === null || session.inFlight > 0))) return true;
+      return false;
+    },
+    get granted() {
+      for (const { grant } of all) if (grant?.revoked === false) return true;
       return false;
     },
     fund(now) {
@@ -274,7 +286,7 @@ export function openLines(owner: LinesOwner, deps: Wants): Lines {
     look() {
       trimAt = 0;
     },
-    ready: (line, now) => line.ready(now, wake),
+    ready: (line, now) => line.ready(now, called),
     closeIdle(match) {
       const waiting = owner.demand() > 0;
       for (const { session, dry, permits, grant } of all) {

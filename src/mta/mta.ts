@@ -160,8 +160,8 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
         parked.add(each, held.part.claim.id);
       },
       elsewhere: (held, each) => sites.elsewhere(held, each),
+      turned: (each) => sites.turned(each),
       relieved(each) {
-        sites.relieved(each);
         callBack(parked.take(each));
         intake.news(0);
       },

@@ -22,8 +22,8 @@ export interface Sites {
   place(messages: readonly Held[]): void;
   /** Another IP of its affinity takes a message of `from`; false: none is usable. */
   elsewhere(held: Held, from: Lane): boolean;
-  /** A lane is usable again, or has room. */
-  relieved(lane: Lane): void;
+  /** A lane is of no use now, or is again. */
+  turned(lane: Lane): void;
   /** Domains of which no lane of this affinity takes more; their parts need not be claimed. */
   saturatedDomains(affinity: string, urgent: boolean): string[];
   /** Nothing enters a lane any more: what comes goes back. */
@@ -87,15 +87,7 @@ export function openSites(deps: SitesDeps): Sites {
 
   deps.traffic.onChange(({ site, publicId }) => {
     const plain = plainSite(site);
-    for (const lane of table.ofSite(plain)) {
-      if (lane.key.publicId !== publicId) continue;
-      const before = lane.usable;
-      lane.turned();
-      if (lane.usable === before) continue;
-      affinities.changed();
-      if (!lane.usable) lane.moveOn();
-      else for (const other of table.ofSite(plain)) if (!other.usable) other.moveOn();
-    }
+    for (const lane of table.ofSite(plain)) if (lane.key.publicId === publicId) lane.turned();
   });
 
   function enter(held: Held, { route, policy }: Omit<Known, "until">, touched: Set<Lane>): void {
@@ -201,7 +193,11 @@ export function openSites(deps: SitesDeps): Sites {
       pumpLater(to);
       return true;
     },
-    relieved: () => affinities.changed(),
+    turned(lane) {
+      affinities.changed();
+      if (!lane.usable) lane.moveOn();
+      else for (const other of table.ofSite(plainSite(lane.key.site))) if (!other.usable) other.moveOn();
+    },
     saturatedDomains(affinity, urgent) {
       const bySite = full(urgent);
       const domains: string[] = [];

@@ -217,3 +217,32 @@ test("every attempt is told to the statistics with its path and size; what never
     },
   ]);
 });
+
+test("held back to fewer connections than it asks for: it goes on with those it has, and no other IP takes over", async () => {
+  const moved: number[] = [];
+  const b = laneBench({ connections: 1, elsewhere: (h) => moved.push(h.id) > 0 });
+  const p = part();
+  for (let i = 1; i <= 30; i++) b.lane.enqueue(held(i, p));
+  b.lane.pump();
+  await b.turn();
+  await b.turn();
+  // Not revoked: another connection is what is not allowed.
+  b.traffic.holdMore("s", 0, "back-off");
+  await run(b, 10);
+  expect(b.lane).toMatchObject({ usable: true, shut: false });
+  await run(b, 100);
+  expect([b.finished.length, moved.length, b.given.length]).toEqual([30, 0, 0]);
+});
+
+test("the day's warm-up is full while sessions are open: what waits moves on though nothing was revoked", async () => {
+  const turned: boolean[] = [];
+  const b = laneBench({ connections: 1, perHour: 24, turned: (lane) => turned.push(lane.usable) });
+  const p = part();
+  for (let i = 1; i <= 5; i++) b.lane.enqueue(held(i, p));
+  b.lane.pump();
+  await run(b, 10);
+  expect(b.finished).toHaveLength(2);
+  b.traffic.holdMore("s", 0, "warm-up");
+  await b.clock.advance(300);
+  expect(turned).toEqual([false]);
+});

@@ -5,7 +5,7 @@ import { silentLog } from "../../src/base/log.ts";
 import { parseSettings } from "../../src/config/settings.ts";
 import type { Outcome } from "../../src/model/outcome.ts";
 import { outcome } from "../../src/model/outcome.ts";
-import { markSite } from "../../src/model/site-mark.ts";
+import { markSite, plainSite } from "../../src/model/site-mark.ts";
 import type { Held } from "../../src/mta/held.ts";
 import { openLane } from "../../src/mta/lane.ts";
 import { openSites, type Sites, type SitesDeps } from "../../src/mta/sites.ts";
@@ -64,7 +64,8 @@ function scene(
         urgentCapacity: 10,
         async connect(lane, urgent, events, signal) {
           const said = options.connect?.(lane.publicId) ?? null;
-          const grant = await traffic.connection(lane, [{ mx: SITE, ip: "127.0.0.1" }], urgent, signal);
+          const quota = { ...lane, site: plainSite(lane.site) };
+          const grant = await traffic.connection(quota, [{ mx: SITE, ip: "127.0.0.1" }], urgent, signal);
           if (grant === null || !(await events.granted(grant, 1))) return null;
           if (said === null)
             return new Promise(() => {
@@ -78,7 +79,8 @@ function scene(
         giveBack: (h, notBefore) => void given.push({ id: h.id, notBefore }),
         park: (h, notBefore) => void given.push({ id: h.id, notBefore }),
         elsewhere: (h, from) => sites.elsewhere(h, from),
-        relieved: (lane) => sites.relieved(lane),
+        turned: (lane) => sites.turned(lane),
+        relieved() {},
         expect() {},
         takePlace: () => options.places === true,
         freePlace() {},

@@ -2,7 +2,7 @@
 import { type Outcome, outcome } from "../../src/model/outcome.ts";
 import type { Held, HeldPart } from "../../src/mta/held.ts";
 import { openLane } from "../../src/mta/lane.ts";
-import type { LaneDeps } from "../../src/mta/lane-contract.ts";
+import type { Lane, LaneDeps } from "../../src/mta/lane-contract.ts";
 import type { Session, WireMessage } from "../../src/mta/session-contract.ts";
 import { type HandClock, handClock } from "./clock.ts";
 import { openPlainTraffic, type PlainTraffic } from "./plain-traffic.ts";
@@ -117,6 +117,7 @@ export function laneBench(
     connect?: () => Outcome | null;
     elsewhere?: (held: Held) => boolean;
     render?: (held: Held) => void;
+    turned?: (lane: Lane) => void;
     deadOnArrival?: () => boolean;
   } = {},
 ): LaneBench {
@@ -165,6 +166,7 @@ export function laneBench(
     expect: () => {},
     park: (h, notBefore) => void given.push({ id: h.id, notBefore }),
     elsewhere: (h) => options.elsewhere?.(h) ?? false,
+    turned: (of) => options.turned?.(of),
     relieved: () => void relieved.push(clock.now()),
     takePlace: () => true,
     freePlace: () => {},

@@ -29,6 +29,8 @@ export interface PlainRule extends Partial<Omit<Limits, "rule">> {
 export interface PlainTraffic extends Traffic {
   /** Holds a site for a public id, or lets it go; grants that are open are revoked. */
   holdSite(site: string, publicId: number, kind: HoldKind | null): void;
+  /** Says that it holds it, and grants nothing more; what is open stays. */
+  holdMore(site: string, publicId: number, kind: HoldKind): void;
   /** Revokes every grant. */
   revoke(): void;
   readonly open: number;
@@ -196,6 +198,10 @@ export function openPlainTraffic(rules: readonly PlainRule[], clock: Clock): Pla
     }
   }
 
+  function setHold(site: string, publicId: number, kind: HoldKind): void {
+    holds.set(laneName({ site, publicId }), { kind, by: "test", text: `held: ${kind}`, since: clock.now(), until: 0 });
+  }
+
   return {
     connection(lane, exchangers, urgent, signal) {
       if (signal.aborted) return Promise.resolve(null);
@@ -233,10 +239,14 @@ export function openPlainTraffic(rules: readonly PlainRule[], clock: Clock): Pla
     holdSite(site, publicId, kind) {
       const name = laneName({ site, publicId });
       if (kind === null) holds.delete(name);
-      else holds.set(name, { kind, by: "test", text: `held: ${kind}`, since: clock.now(), until: 0 });
+      else setHold(site, publicId, kind);
       if (kind !== null) revokeWhere(({ lane }) => laneName(lane) === name);
       tell({ site, publicId });
       serve();
+    },
+    holdMore(site, publicId, kind) {
+      setHold(site, publicId, kind);
+      tell({ site, publicId });
     },
     revoke: () => revokeWhere(() => true),
     get open() {
