@@ -91,11 +91,15 @@ function domainText(domain: string, { why, traffic, open, claimed, deliveries }:
   const lines = [`${domain}${where}: ${whyText(why)}`];
   if (open > 0)
     lines.push(
-      `${open} messages of ${deliveries} deliveries are open, ${claimed} of them with an mta (small domains share parts and are not counted here).`,
+      `Open: ${counted(open, "message")} of ${counted(deliveries, "delivery")}, ${claimed} with an mta (what shares its part with other domains is not counted).`,
     );
   const last = traffic.answer?.summary;
   if (last && last.lastReply !== "") lines.push(`Last reply, ${stamp(last.lastReplyAt)}: ${harmless(last.lastReply)}`);
   return lines.join("\n");
+}
+
+function counted(count: number, word: string): string {
+  return `${count} ${count === 1 ? word : word.replace(/y$/, "ie")}${count === 1 ? "" : "s"}`;
 }
 
 function whyText({ sentence, holds }: Why): string {

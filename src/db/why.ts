@@ -74,19 +74,21 @@ export interface OpenByDomain {
   /** Messages that are pending or deferred; of them those that an mta has now. */
   readonly open: number;
   readonly claimed: number;
+  /** Of the open ones, those that were tried and are tried again. */
+  readonly deferred: number;
   /** When the first of its free parts is looked at; epoch ms, 0: all are claimed. */
   readonly dueAt: number;
 }
 
 /** What of a delivery is open, by the domain of its parts, most first. */
 export async function openByDomain(sql: AnySql, deliveryId: number, limit: number): Promise<OpenByDomain[]> {
-  const rows = await sql<{ domain: string; open: number; claimed: number; due: Date | null }[]>`
-    select domain, sum(pending + deferred)::bigint as open,
+  const rows = await sql<{ domain: string; open: number; claimed: number; deferred: number; due: Date | null }[]>`
+    select domain, sum(pending + deferred)::bigint as open, sum(deferred)::bigint as deferred,
       coalesce(sum(pending + deferred) filter (where owner <> '' and lease_until > now()), 0)::bigint as claimed,
       min(due_at) filter (where owner = '') as due
     from part where delivery_id = ${deliveryId} and due_at is not null and pending + deferred > 0
     group by domain order by 2 desc, 1 limit ${limit}`;
-  return rows.map((row) => ({ domain: row.domain, open: row.open, claimed: row.claimed, dueAt: ms(row.due) }));
+  return rows.map(({ due, ...row }) => ({ ...row, dueAt: ms(due) }));
 }
 
 /** What of all deliveries that are being sent is open for a domain that has parts of its own. */

@@ -38,7 +38,7 @@ test("a message and its delivery", async () => {
 
 test("a domain, or an address in it: what holds it, and what is open", async () => {
   expect((await reasonOf(deps(), "a.example")).text).toMatch(
-    /^a\.example \(mx\.a\.example\): Nothing holds mail to it\.\n1 messages of 1 deliveries are open, 0/,
+    /^a\.example \(mx\.a\.example\): Nothing holds mail to it\.\nOpen: 1 message of 1 delivery, 0 with an mta/,
   );
   stat.lanes("m1/0", [
     laneReport({

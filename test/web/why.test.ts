@@ -1,9 +1,9 @@
-/** Why over the API: each thing a message or a delivery can wait for, the end of those that wait for nothing, and nobody there to ask. */
+/** Why over the API: each thing a message can wait for, the end of those that wait for nothing, and nobody there to ask. */
 import { beforeEach, describe, expect, test } from "vitest";
 import { addSuspension } from "../../src/db/traffic-holds.ts";
 import { openTestApi, type Answer } from "../support/api.ts";
 import { handClock } from "../support/clock.ts";
-import { type FakeStat, laneReport, openFakeStat, pathReport, ruleOf } from "../support/stat-answers.ts";
+import { type FakeStat, laneReport, openFakeStat, pathReport } from "../support/stat-answers.ts";
 import type { Exchangers } from "../../src/web/why/exchangers.ts";
 
 let stat: FakeStat = await openFakeStat();
@@ -324,141 +324,6 @@ describe("a message", () => {
     await sql`insert into measure (kind, site, public_id, by_what, reason, began_at) values ('breaker', ${MX}, null, 'the breaker', '95 % errors', now())`;
     await clock.advance(2_000);
     expect((await why(id)).body).toMatchObject({ hold: { kind: "back-off", by: "the breaker" } });
-  });
-});
-
-describe("a delivery", () => {
-  const start = async (domains: Record<string, number>): Promise<number> => {
-    const recipients = Object.entries(domains).flatMap(([domain, count]) =>
-      Array.from({ length: count }, (_, i) => ({ email: `u${i}@${domain}` })),
-    );
-    const id = await api.delivery({ recipients, start: true });
-    // As an upload lays them out when there are enough: a part for each domain.
-    await sql`delete from part where delivery_id = ${id}`;
-    for (const [domain, count] of Object.entries(domains))
-      await sql`insert into part (delivery_id, first_id, last_id, domain, due_at, pending)
-        select ${id}, min(id), max(id), ${domain}, now(), ${count} from message where delivery_id = ${id} and address like ${`%@${domain}`}`;
-    return id;
-  };
-  const whyD = (id: number): Promise<Answer> => api.get(`/v1/deliveries/${id}/why`);
-
-  test("its largest domains, what holds each, and an estimate by limits", async () => {
-    const id = await start({ "a.example": 60, "b.example": 40 });
-    stat.rules = [ruleOf("a", "mx.a.example", { messagesPerHour: 60 }), ...stat.rules];
-    stat.observe([pathReport({ site: MX, mx: MX, publicId: 1, attempts: 100, accepted: 100 })]);
-    stat.lanes("m1/0", [laneReport({ ...LANE, publicId: 1 })]);
-    stat.counters = [1, 2].map((publicId) => ({
-      counter: `a|${publicId}|`,
-      rule: "a",
-      publicId,
-      ip: "",
-      connections: 1,
-      connectionLimit: 1,
-      spent: 5,
-      periodLimit: 5,
-      periodEnd: Date.now() + 60_000,
-      waiting: 1,
-      members: [],
-    }));
-    await sql`insert into progress (delivery_id, bucket, owner, settled) values (${id}, (extract(epoch from now()) / 10)::bigint, 'm1/0', 600)`;
-    const { status, body } = await whyD(id);
-    expect(status).toBe(200);
-    expect(body).toMatchObject({
-      id,
-      deliveryState: "sending",
-      state: "moving",
-      hold: { kind: "quota", by: "rule a" },
-      domains: [
-        { domain: "a.example", open: 60, state: "waiting", hold: { kind: "quota" } },
-        { domain: "b.example", open: 40, hold: { kind: "unclaimed" } },
-      ],
-      others: 0,
-      etaBasis: { kind: "limits", text: "60 for mx.a.example at 120 an hour (rule a), if nothing else is sent there" },
-    });
-    // Two IPs at 60 an hour each: 30 minutes.
-    expect(Date.parse(body["eta"]) - clock.now()).toBe(30 * 60_000);
-    expect(body["sentence"]).toMatch(
-      /^60 of 100 open messages are for a\.example: 5 of 5 messages of this period are used, set by rule a/,
-    );
-    const own = await api.get(`/v1/deliveries/${id}`);
-    expect(own.body).toMatchObject({ eta: expect.any(String), etaBasis: { kind: "limits" } });
-  });
-
-  test("a site that a person stopped: no estimate, and why", async () => {
-    const id = await start({ "a.example": 10 });
-    stat.governed = () => ({
-      hold: { kind: "suspension", by: "operator alice", text: "suspended: blocked", since: 1, until: 0 },
-    });
-    stat.measures = [
-      {
-        kind: "suspension",
-        site: "",
-        publicId: null,
-        stage: "stop",
-        by: "operator alice",
-        reason: "blocked",
-        since: 1,
-        until: 0,
-      },
-    ];
-    expect((await whyD(id)).body).toMatchObject({
-      state: "waiting",
-      hold: { kind: "suspension" },
-      eta: null,
-      etaBasis: { kind: "hold", text: "10 for mx.a.example wait without an end: suspended: blocked (operator alice)" },
-    });
-  });
-
-  test.each<[string, (id: number) => Promise<unknown>, object]>([
-    [
-      "paused",
-      (id) => api.post(`/v1/deliveries/${id}/pause`, { reason: "typo" }),
-      { state: "waiting", hold: { kind: "paused", by: "test" }, eta: null },
-    ],
-    [
-      "stopped",
-      (id) => api.post(`/v1/deliveries/${id}/stop`, { reason: "wrong\u001b list" }),
-      {
-        state: "final",
-        hold: null,
-        sentence: expect.stringMatching(/^Stopped by test at .* \(wrong list\): 0 sent, 0 failed, 5 cancelled\.$/),
-      },
-    ],
-    [
-      "finished",
-      (id) => sql`update delivery set state = 'finished', finished_at = now() where id = ${id}`,
-      { state: "final", sentence: expect.stringMatching(/^Finished at/) },
-    ],
-    ["without any mta", () => sql`delete from mta`, { state: "waiting", hold: { kind: "no-mta" } }],
-  ])("%s", async (_, make, expected) => {
-    const id = await start({ "a.example": 5 });
-    await make(id);
-    expect((await whyD(id)).body).toMatchObject(expected);
-  });
-
-  test("a draft, and none", async () => {
-    expect((await whyD(await api.delivery())).body).toMatchObject({ state: "waiting", hold: { kind: "draft" } });
-    expect((await whyD(999_999)).status).toBe(404);
-  });
-
-  test("no statistics server: 503 with what is known, and its own page goes on by rate", async () => {
-    const id = await start({ "a.example": 600 });
-    await sql`insert into progress (delivery_id, bucket, owner, settled) values (${id}, (extract(epoch from now()) / 10)::bigint, 'm1/0', 600)`;
-    stat.away = new Error("away");
-    const own = await api.get(`/v1/deliveries/${id}`);
-    expect(own).toMatchObject({
-      status: 200,
-      body: {
-        eta: expect.any(String),
-        etaBasis: { kind: "rate", text: expect.stringContaining("limits are not known: ") },
-      },
-    });
-    await sql`delete from progress where delivery_id = ${id}`;
-    await clock.advance(2_000);
-    expect(await whyD(id)).toMatchObject({
-      status: 503,
-      body: { known: { id, domains: [{ domain: "a.example", state: "unknown" }] } },
-    });
   });
 });
 

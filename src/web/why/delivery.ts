@@ -86,9 +86,18 @@ async function domainsOf(
         mtas,
       };
       const now = deps.clock.now();
-      return { ...one, traffic, why: whyByLedger(message, now) ?? whyByTraffic(message, traffic.facts, now) };
+      const why = retryWhy(one, now) ?? whyByLedger(message, now) ?? whyByTraffic(message, traffic.facts, now);
+      return { ...one, traffic, why };
     }),
   );
+}
+
+/** All that is open was tried, and none of it is due: that is what it waits for, whatever holds the site meanwhile. */
+function retryWhy({ open, deferred, claimed, dueAt }: OpenByDomain, now: number): Why | null {
+  if (deferred < open || claimed > 0 || dueAt <= now) return null;
+  const text = "all of it was tried, and waits for its next try";
+  const hold: WhyHold = { kind: "schedule", by: "the retry schedule", text, since: 0, until: dueAt, publicId: null };
+  return { state: "waiting", sentence: sentenceOf(hold), hold, holds: [hold] };
 }
 
 /** Of a delivery that is over: what became of it. */
