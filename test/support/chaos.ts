@@ -12,6 +12,7 @@ import { openEmbedded } from "../../src/db/embedded.ts";
 import { migrate } from "../../src/db/migrate.ts";
 import { openSql, type Sql } from "../../src/db/sql.ts";
 import { putDelivery } from "./ledger.ts";
+import { joinTestStat, type TestStat } from "./stat.ts";
 import { until } from "./until.ts";
 
 export interface ChaosOptions {
@@ -53,6 +54,7 @@ export async function chaosRun(options: ChaosOptions): Promise<ChaosResult> {
   const embedded = await openEmbedded({ dataDir: join(folder, "database"), port: 0, log: silentLog });
   const sql = openSql(embedded.url, { poolSize: 4, name: "chaos" });
   let mta: ChildProcess | undefined;
+  let stat: TestStat | undefined;
   try {
     await migrate(sql, silentLog);
     const { id } = await putDelivery(sql, {
@@ -63,7 +65,8 @@ export async function chaosRun(options: ChaosOptions): Promise<ChaosResult> {
       retry: [1],
     });
     const config = join(folder, "postilion.yaml");
-    await writeFile(config, settings(folder, host.port));
+    stat = await joinTestStat(embedded.url);
+    await writeFile(config, settings(folder, host.port, stat));
     let kills = 0;
     const draw = draws(options.seed);
     while (kills < options.kills && (await settled(sql, id)) < options.recipients) {
@@ -83,6 +86,7 @@ export async function chaosRun(options: ChaosOptions): Promise<ChaosResult> {
     return { ...result, kills, seconds: Math.round((performance.now() - began) / 1000) };
   } finally {
     if (mta !== undefined) await kill(mta);
+    await stat?.leave();
     await sql.end({ timeout: 5 });
     await embedded.close();
     await host.close();
@@ -90,11 +94,11 @@ export async function chaosRun(options: ChaosOptions): Promise<ChaosResult> {
   }
 }
 
-function settings(folder: string, port: number): string {
+function settings(folder: string, port: number, stat: TestStat): string {
   return JSON.stringify({
     dataDir: join(folder, "var"),
     machine: "chaos",
-    stat: { rules: [{ mx: "*", connections: 6, tls: "disabled" }] },
+    stat: { run: false, addresses: [stat.address], secretFile: stat.secretFile },
     log: { level: "warn", pretty: "never" },
     mta: {
       helo: "mta.test",

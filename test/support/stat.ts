@@ -1,6 +1,6 @@
 /**
  * A real statistics server in the test's own process, one for all mta processes of a test database: the first who joins starts it, the last
- * who leaves ends it. Four connections to everything, in the clear.
+ * who leaves ends it. Four connections to everything, in the clear; a member that falls silent keeps its share for a second only.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -49,7 +49,7 @@ export async function joinTestStat(databaseUrl: string): Promise<TestStat> {
 
 async function open(databaseUrl: string): Promise<{ address: string; secretFile: string; close(): Promise<void> }> {
   const dataDir = mkdtempSync(join(tmpdir(), "postilion-stat-"));
-  const settings = parseSettings({ dataDir, stat: { port: 0, rules: [{ mx: "*", connections: 4, tls: "disabled" }] } });
+  const settings = parseSettings({ dataDir, stat: { port: 0, horizonMs: 1000, rules: [{ mx: "*", connections: 4, tls: "disabled" }] } });
   const sql = openSql(databaseUrl, { poolSize: 3, name: "test stat" });
   const stat = await start({ settings, log: silentLog, sql, clock: systemClock });
   return {
