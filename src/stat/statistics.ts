@@ -5,6 +5,7 @@
  * Memory is bounded: a path that was silent for an hour is forgotten, and of more than `mostPaths` the one that was silent longest; what
  * of it was not written yet is handed to the outbox first. A server that takes the lead goes on with the periods in the database.
  */
+import { setImmediate as breathe } from "node:timers/promises";
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { PathPeriod } from "../db/path-statistics.ts";
@@ -32,6 +33,7 @@ const KEPT_MS = 30 * 24 * HOUR_MS;
 const FORGET_ROWS = 20_000;
 const MOST_PATHS = 20_000;
 const REPLY_CHARACTERS = 300;
+const AT_ONCE = 200;
 
 /** A path now. */
 export interface PathLive {
@@ -50,6 +52,8 @@ export interface Statistics {
   observe(paths: readonly PathReport[], replies: readonly ReplySample[], now: number): void;
   /** Names of the sites with a path. */
   sites(): Iterable<string>;
+  /** Names of those whose first exchanger this is. */
+  sitesBeginning(first: string): Iterable<string>;
   /** Names of at most so many sites, those that were told of last. */
   recentSites(most: number): string[];
   /** Paths of a site; none: it is not known. */
@@ -81,9 +85,7 @@ export async function openStatistics(deps: StatisticsDeps): Promise<Statistics> 
   const { clock, log, mostPaths = MOST_PATHS } = deps;
   const outbox = openOutbox({ clock, log, write: (rows) => deps.writeRows(rows) });
 
-  const paths = openPaths(mostPaths, (path) => {
-    for (const slot of path.hour.slots) if (slot?.dirty === true) toOutbox(path, slot);
-  });
+  const paths = openPaths(mostPaths, collect);
 
   function toOutbox(path: PathState, slot: Slot): void {
     slot.dirty = false;
@@ -100,9 +102,8 @@ export async function openStatistics(deps: StatisticsDeps): Promise<Statistics> 
     });
   }
 
-  function collect(now: number): void {
-    for (const path of paths.all()) for (const slot of path.hour.slots) if (slot?.dirty === true) toOutbox(path, slot);
-    paths.forgetSilent(now - HOUR_MS);
+  function collect(path: PathState): void {
+    for (const slot of path.hour.slots) if (slot?.dirty === true) toOutbox(path, slot);
   }
 
   function restore(rows: readonly PathPeriod[]): void {
@@ -140,7 +141,15 @@ export async function openStatistics(deps: StatisticsDeps): Promise<Statistics> 
   let closed = false;
 
   async function write(): Promise<void> {
-    collect(clock.now());
+    let count = 0;
+    // As they are now: one that is told of meanwhile moves to the end, and would be met again for ever.
+    const all = Array.from(paths.all());
+    for (const path of all) {
+      collect(path);
+      // 20,000 paths take 100 ms: whoever waits for a grant does not wait for them.
+      if (++count % AT_ONCE === 0) await breathe();
+    }
+    paths.forgetSilent(clock.now() - HOUR_MS);
     await outbox.flush();
   }
 
@@ -183,6 +192,7 @@ export async function openStatistics(deps: StatisticsDeps): Promise<Statistics> 
       }
     },
     sites: () => paths.sites(),
+    sitesBeginning: (first) => paths.beginning(first),
     recentSites: (most) => [...new Set([...paths.all()].slice(-most).map((path) => path.site))],
     paths: (site, now) => [...paths.of(site)].map((path) => live(path, now)),
     slots(site, now) {
@@ -201,7 +211,7 @@ export async function openStatistics(deps: StatisticsDeps): Promise<Statistics> 
     async close() {
       closed = true;
       timer?.cancel();
-      collect(clock.now());
+      for (const path of paths.all()) collect(path);
       await outbox.close();
     },
   };

@@ -11,7 +11,7 @@ beforeEach(async () => {
 });
 
 describe("what holds a site", () => {
-  test("nothing: it goes", () => {
+  test("nothing: it goes", async () => {
     s.statistics.observe([report()], [], s.now);
     s.queries.lanes("m1/0", [lane()], s.now);
     const { summary, holds } = s.ask<SiteAnswer>("site", { site: SITE });
@@ -72,7 +72,7 @@ describe("what holds a site", () => {
         ),
       { kind: "tls-policy", by: "MTA-STS", since: 5, until: 9, publicId: 1 },
     ],
-  ])("%s", (_, make, hold) => {
+  ])("%s", async (_, make, hold) => {
     s.statistics.observe([report()], [], s.now);
     s.queries.lanes("m1/0", [lane()], s.now);
     make();
@@ -95,7 +95,7 @@ describe("what holds a site", () => {
     expect(s.ask<SiteAnswer>("site", { site: SITE }).holds).toEqual([]);
   });
 
-  test("lower limits hold nobody while nobody waits; a stop does", () => {
+  test("lower limits hold nobody while nobody waits; a stop does", async () => {
     s.statistics.observe([report()], [], s.now);
     s.measures = [measure({ kind: "back-off", stage: "limits" })];
     expect(s.ask<SiteAnswer>("site", { site: SITE })).toMatchObject({ holds: [], measures: [{ stage: "limits" }] });
@@ -104,7 +104,7 @@ describe("what holds a site", () => {
     expect(s.ask<SiteAnswer>("site", { site: SITE }).holds).toHaveLength(1);
   });
 
-  test("what a lane says of a rule or a measure is said once, with since when", () => {
+  test("what a lane says of a rule or a measure is said once, with since when", async () => {
     s.statistics.observe([report()], [], s.now);
     const quota: Hold = { kind: "quota", by: "a", text: "rule a: 100 of 100", since: 7, until: 9 };
     s.queries.lanes("m1/0", [lane({ hold: quota })], s.now);
@@ -124,7 +124,7 @@ describe("what holds a site", () => {
     ]);
   });
 
-  test("two machines with the same hold are told once, from the first of them", () => {
+  test("two machines with the same hold are told once, from the first of them", async () => {
     const hold = (since: number): Hold => ({ kind: "dns", by: "the DNS", text: "no answer", since, until: since + 9 });
     s.queries.lanes("m1/0", [lane({ hold: hold(20) })], s.now);
     s.queries.lanes("m2/0", [lane({ hold: hold(10) })], s.now);
@@ -138,20 +138,20 @@ describe("states", () => {
     ["ok", { attempts: 9, accepted: 0, rejected: 9 }, null],
     ["slow", { latencyMs: 600_000 }, null],
     ["ok", {}, {}],
-  ])("%s: %j", (state, path, waits) => {
+  ])("%s: %j", async (state, path, waits) => {
     s.statistics.observe([report(path)], [], s.now);
     if (waits !== null) s.queries.lanes("m1/0", [lane(waits)], s.now);
-    expect(s.ask<SitesAnswer>("sites").sites).toMatchObject([{ site: SITE, state }]);
+    expect((await s.ask<SitesAnswer>("sites")).sites).toMatchObject([{ site: SITE, state }]);
   });
-  test("waiting, and nothing tried for a minute: slow", () => {
+  test("waiting, and nothing tried for a minute: slow", async () => {
     s.queries.lanes("m1/0", [lane()], s.now);
-    expect(s.ask<SitesAnswer>("sites", { state: "slow" }).sites).toHaveLength(1);
-    expect(s.ask<SitesAnswer>("sites", { state: "held" }).sites).toHaveLength(0);
+    expect((await s.ask<SitesAnswer>("sites", { state: "slow" })).sites).toHaveLength(1);
+    expect((await s.ask<SitesAnswer>("sites", { state: "held" })).sites).toHaveLength(0);
   });
 });
 
 describe("one site", () => {
-  test("paths, limits with where they come from, history, lanes", () => {
+  test("paths, limits with where they come from, history, lanes", async () => {
     s.statistics.observe(
       [report(), report({ ip: "192.0.2.2", attempts: 500 }), report({ publicId: 2, mx: "mx2.a.example" })],
       [],
@@ -179,7 +179,7 @@ describe("one site", () => {
     expect(answer.lanes).toMatchObject([{ member: "m1/0", at: NOON, waiting: 50 }]);
   });
 
-  test("by its exchangers: exactly, else the one that has most of them", () => {
+  test("by its exchangers: exactly, else the one that has most of them", async () => {
     s.statistics.observe([report({ site: "mx1.a.example" }), report()], [], s.now);
     const site = (exchangers: string[]): string | undefined => s.ask<SiteAnswer>("site", { exchangers }).summary?.site;
     expect(site(["mx1.a.example", "mx2.a.example"])).toBe(SITE);
@@ -188,12 +188,12 @@ describe("one site", () => {
     expect(site(["mx9.a.example"])).toBeUndefined();
   });
 
-  test("one nobody knows is told as such, and what would limit it", () => {
+  test("one nobody knows is told as such, and what would limit it", async () => {
     const answer = s.ask<SiteAnswer>("site", { site: "mx7.a.example" });
     expect(answer).toMatchObject({ summary: null, paths: [], limits: [{ rule: "a", mx: "mx7.a.example", ip: "" }] });
   });
 
-  test("outgoing IPs that are asked about have limits and holds too", () => {
+  test("outgoing IPs that are asked about have limits and holds too", async () => {
     s.statistics.observe([report()], [], s.now);
     s.measures = [measure({ publicId: 7 })];
     const answer = s.ask<SiteAnswer>("site", { site: SITE, publicIds: [1, 7] });
@@ -205,10 +205,10 @@ describe("one site", () => {
     expect(() => s.queries.answer("site", { site: SITE, publicIds: [-1] }, s.now)).toThrow("publicIds is not a list");
   });
 
-  test("a site with the mark of its TLS policy is one with the plain one", () => {
+  test("a site with the mark of its TLS policy is one with the plain one", async () => {
     s.statistics.observe([report()], [], s.now);
     s.queries.lanes("m1/0", [lane({ site: `${SITE}#sts` }), lane()], s.now);
     expect(s.ask<SiteAnswer>("site", { site: `${SITE}#dane` }).lanes).toHaveLength(2);
-    expect(s.ask<SitesAnswer>("sites").sites).toHaveLength(1);
+    expect((await s.ask<SitesAnswer>("sites")).sites).toHaveLength(1);
   });
 });

@@ -55,7 +55,7 @@ export async function openFakeStat(): Promise<FakeStat> {
       if (fake.nonsense !== undefined) return fake.nonsense;
       try {
         // Over the wire and back; each look a new one, as if time had passed.
-        return JSON.parse(JSON.stringify(queries.answer(what, args, began + 2_000 * looks++)));
+        return JSON.parse(JSON.stringify(await queries.answer(what, args, began + 2_000 * looks++)));
       } catch (error) {
         return { error: (error as Error).message };
       }

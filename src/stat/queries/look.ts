@@ -9,7 +9,7 @@ import { byWeight } from "../../model/why.ts";
 import type { LaneAnswer, MeasureAnswer, SiteHold } from "../../quota/answers.ts";
 import { harmless } from "../../model/harmless.ts";
 import type { CounterState, Measure } from "../contract.ts";
-import { siteName } from "../statistics/paths.ts";
+import { firstOf, siteName } from "../statistics/paths.ts";
 
 /** What of a site is known before anybody looks at its statistics. */
 export interface Look {
@@ -20,23 +20,45 @@ export interface Look {
   readonly concerns: readonly ((scene: Scene) => boolean)[];
   readonly counters: readonly CounterState[];
   /** By `counterKey`. */
-  readonly byKey: ReadonlyMap<string, CounterState>;
+  byKey(): ReadonlyMap<string, CounterState>;
+  /** Names of all sites in order, each once. */
+  names(): readonly string[];
+  /** Sites of lanes by their first exchanger. */
+  byFirst(): ReadonlyMap<string, readonly string[]>;
 }
 
-export function makeLook(
-  at: number,
-  lanes: Iterable<LaneAnswer>,
-  measures: readonly Measure[],
-  counters: readonly CounterState[],
-): Look {
+export interface LookedAt {
+  readonly lanes: Iterable<LaneAnswer>;
+  readonly measures: readonly Measure[];
+  readonly counters: readonly CounterState[];
+  /** Sites with statistics. */
+  sites(): Iterable<string>;
+}
+
+export function makeLook(at: number, { lanes, measures, counters, sites }: LookedAt): Look {
+  const lanesBySite = Map.groupBy(lanes, (lane) => lane.site);
+  const names = once(() => {
+    const all = new Set([...sites(), ...lanesBySite.keys()]);
+    // Sites that are only suspended are among them: a person asks for them.
+    for (const { site } of measures) if (site !== "" && !/[*?]/.test(site)) all.add(siteName(site));
+    return [...all].sort();
+  });
   return {
+    names,
+    byFirst: once(() => Map.groupBy(lanesBySite.keys(), firstOf)),
     at,
-    lanesBySite: Map.groupBy(lanes, (lane) => lane.site),
+    lanesBySite,
     measures: measures.map(measureAnswer),
     concerns: measures.map(({ site }) => concerning(site)),
     counters,
-    byKey: new Map(counters.map((counter) => [counterKey(counter.rule, counter.publicId, counter.ip), counter])),
+    byKey: once(() => new Map(counters.map((one) => [counterKey(one.rule, one.publicId, one.ip), one]))),
   };
+}
+
+/** Made when it is first asked for: most questions need neither. */
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | null = null;
+  return () => (made ??= { value: make() }).value;
 }
 
 const counterKey = (rule: string, publicId: number | null, ip: string): string => `${rule}\n${publicId ?? ""}\n${ip}`;
@@ -148,8 +170,9 @@ function measureText({ kind, stage, reason }: MeasureAnswer): string {
 /** The counters that messages to a site are counted by, of whatever scope their rules are. */
 export function countersOf(look: Look, scene: Scene, rules: MxRules): CounterState[] {
   const found = new Set<CounterState>();
+  const byKey = look.byKey();
   const add = (rule: string, publicId: number | null, ip: string): void => {
-    const counter = look.byKey.get(counterKey(rule, publicId, ip));
+    const counter = byKey.get(counterKey(rule, publicId, ip));
     if (counter !== undefined) found.add(counter);
   };
   for (const publicId of scene.publicIds) {

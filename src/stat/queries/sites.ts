@@ -1,5 +1,5 @@
 /** The queries about sites: a page of them, and one with everything that is known. */
-import { plainSite } from "../../model/site-mark.ts";
+import { setImmediate as breathe } from "node:timers/promises";
 import { matchRule, type MxRules } from "../../model/mx-rules.ts";
 import type { Limits } from "../../model/traffic.ts";
 import {
@@ -22,7 +22,7 @@ import { type Args, fit, numberArg, numbersArg, textArg, textsArg } from "./fit.
 import { countersOf, holdsOf, type Look, measuresOf, type Scene } from "./look.ts";
 
 export interface SitesDeps {
-  readonly statistics: Pick<Statistics, "sites" | "recentSites" | "paths" | "slots" | "totals">;
+  readonly statistics: Pick<Statistics, "sites" | "sitesBeginning" | "recentSites" | "paths" | "slots" | "totals">;
   readonly governor: Pick<Governor, "govern">;
   rules(): MxRules;
   look(now: number): Look;
@@ -31,8 +31,10 @@ export interface SitesDeps {
 }
 
 const PAGE = 200;
-/** Sites that are looked at for one answer, at some 10 µs each: a page of a rare state is short rather than slow. */
+/** Sites that are looked at for one answer, at some 20 µs each: a page of a rare state is short rather than slow. */
 const SCANNED = 2_000;
+/** … and before others have their turn: a grant does not wait for a question. */
+const AT_ONCE = 50;
 const MOST_PATHS = 200;
 const MOST_LIMITS = 40;
 const MOST_LANES = 200;
@@ -41,26 +43,39 @@ const MANY_ERRORS = 0.1;
 const FEW_TRIES = 10;
 const SLOW_MS = 5_000;
 
-export function answerSites(deps: SitesDeps, args: Args, now: number): SitesAnswer {
+export async function answerSites(deps: SitesDeps, args: Args, now: number): Promise<SitesAnswer> {
   const state = textArg(args, "state");
   if (state !== "" && !(SITE_STATES as readonly string[]).includes(state))
     throw new Error(`state is one of ${SITE_STATES.join(", ")}`);
   const limit = Math.max(1, numberArg(args, "limit", 100, PAGE));
+  const after = textArg(args, "after");
   const look = deps.look(now);
   if (textArg(args, "order") === "top") return topSites(deps, look, limit, now);
-  const after = textArg(args, "after");
-  const names = allNames(deps, look).filter((name) => name > after);
+  const names = look.names();
   const found: SiteSummary[] = [];
   let next = "";
-  for (const [i, name] of names.entries()) {
-    if (found.length === limit || i === SCANNED) break;
-    next = name;
-    const summary = summarise(deps, look, name, now);
+  let scanned = 0;
+  for (let i = firstAfter(names, after); i < names.length && found.length < limit && scanned < SCANNED; i++) {
+    next = names[i]!;
+    const summary = summarise(deps, look, next, now);
     if (state === "" || summary.state === state) found.push(summary);
+    if (++scanned % AT_ONCE === 0) await breathe();
   }
   const sites = fit(found);
   if (sites.length < found.length) next = sites.at(-1)?.site ?? next;
   return { ...common(deps, now), sites, next: next === names.at(-1) ? "" : next };
+}
+
+/** Position of the first name behind `after`. */
+function firstAfter(names: readonly string[], after: string): number {
+  let low = 0;
+  let high = names.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (names[middle]! <= after) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function common({ statistics, members }: SitesDeps, now: number): Pick<SitesAnswer, "now" | "totals" | "members"> {
@@ -68,22 +83,21 @@ function common({ statistics, members }: SitesDeps, now: number): Pick<SitesAnsw
 }
 
 /** Those with most to do: what a person wants to see first. One page. */
-function topSites(deps: SitesDeps, look: Look, limit: number, now: number): SitesAnswer {
-  const names = new Set([...look.lanesBySite.keys(), ...deps.statistics.recentSites(SCANNED)]);
-  const found = [...names]
-    .slice(0, 2 * SCANNED)
-    .map((name) => summarise(deps, look, name, now))
-    .toSorted(
-      (a, b) => b.waiting - a.waiting || b.hour.attempts - a.hour.attempts || errorsOf(b.hour) - errorsOf(a.hour),
-    );
+async function topSites(deps: SitesDeps, look: Look, limit: number, now: number): Promise<SitesAnswer> {
+  const waiting = [...look.lanesBySite]
+    .map(([site, lanes]) => ({ site, waiting: lanes.reduce((sum, lane) => sum + lane.waiting, 0) }))
+    .toSorted((a, b) => b.waiting - a.waiting)
+    .slice(0, SCANNED / 2);
+  const names = new Set([...waiting.map(({ site }) => site), ...deps.statistics.recentSites(SCANNED / 2)]);
+  const found: SiteSummary[] = [];
+  for (const name of names) {
+    found.push(summarise(deps, look, name, now));
+    if (found.length % AT_ONCE === 0) await breathe();
+  }
+  found.sort(
+    (a, b) => b.waiting - a.waiting || b.hour.attempts - a.hour.attempts || errorsOf(b.hour) - errorsOf(a.hour),
+  );
   return { ...common(deps, now), sites: fit(found.slice(0, limit)), next: "" };
-}
-
-/** In order, each once. Sites that are only suspended are among them: a person asks for them. */
-function allNames(deps: SitesDeps, look: Look): string[] {
-  const names = new Set([...deps.statistics.sites(), ...look.lanesBySite.keys()]);
-  for (const { site } of look.measures) if (site !== "" && !/[*?]/.test(site)) names.add(site);
-  return [...names].sort();
 }
 
 function sceneOf(
@@ -176,19 +190,21 @@ function siteOf(deps: SitesDeps, look: Look, args: Args): string {
     return siteName(site.toLowerCase());
   }
   const whole = siteName(exchangers.join(","));
-  const known = new Set([...look.lanesBySite.keys(), ...deps.statistics.sites()]);
-  if (known.has(whole)) return whole;
+  const beginning = (first: string): Iterable<string> =>
+    new Set([...deps.statistics.sitesBeginning(first), ...(look.byFirst().get(first) ?? [])]);
+  for (const site of beginning(exchangers[0]!)) if (site === whole) return whole;
   // An mta leaves out exchangers that have no address, so its name for the site may be a part of ours.
   const asked = new Set(exchangers);
   let best = whole;
   let most = 0;
-  for (const site of known) {
-    const names = plainSite(site).split(",");
-    if (names.length > most && names.every((name) => asked.has(name))) {
-      best = site;
-      most = names.length;
+  for (const first of asked)
+    for (const site of beginning(first)) {
+      const names = site.split(",");
+      if (names.length > most && names.every((name) => asked.has(name))) {
+        best = site;
+        most = names.length;
+      }
     }
-  }
   return best;
 }
 

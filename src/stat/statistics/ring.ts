@@ -79,8 +79,10 @@ export function addSlots(ring: Ring, now: number, into: readonly Float64Array[])
 
 export const emptyValues = (): Float64Array => new Float64Array(COUNTS.length);
 
-export function addTo(a: Counts, b: Counts): Counts {
-  return Object.fromEntries(COUNTS.map((name) => [name, a[name] + b[name]])) as unknown as Counts;
+export function sumCounts(all: readonly Counts[]): Counts {
+  const [first = NO_COUNTS] = all;
+  if (all.length <= 1) return first;
+  const sums = emptyValues();
+  for (const counts of all) for (let i = 0; i < COUNTS.length; i++) sums[i] = sums[i]! + counts[COUNTS[i]!];
+  return countsOf(sums);
 }
-
-export const sumCounts = (all: readonly Counts[]): Counts => all.reduce(addTo, NO_COUNTS);
