@@ -174,16 +174,25 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
     });
   }
 
-  /** Parts that wait in the database for a lane that may go again. */
+  /** Called back at the last sweep. */
+  let called: readonly number[] = [];
+  /**
+   * Parts that wait in the database for a lane that may go again. They are called once more at the next sweep: one that was on its way
+   * back to the database when it was called would otherwise come with its own time only.
+   */
   function callBack(ids: readonly number[]): void {
+    called = [...called, ...ids];
+    callNow(ids);
+  }
+  function callNow(ids: readonly number[]): void {
     if (ids.length === 0) return;
     for (const id of ids) {
       const part = intake.parts.get(id);
       if (part !== undefined) part.notBefore = 0;
     }
     callParts(sql, ids).then(
-      (called) => {
-        if (called > 0) intake.news(0);
+      (count) => {
+        if (count > 0) intake.news(0);
       },
       // They come by themselves when their time has come.
       (error: unknown) => log.debug({ err: error }, "parts cannot be called back"),
@@ -264,6 +273,9 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
   let tellAt = 0;
   function tidy(): void {
     for (const each of sites.lanes) each.expire(clock.now());
+    const again = called;
+    called = [];
+    callNow(again);
     for (const each of parked.lanes) if (!each.saturated) callBack(parked.take(each));
     if (clock.monotonic() >= tellAt) {
       tellAt = clock.monotonic() + TELL_MS;
