@@ -242,7 +242,11 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
       // The urgent ones overtake: the length of the queue is not their wait.
       const overtakes = held.part.delivery.priority === 0;
       const wait = turns.size >= deps.capacity && !overtakes ? pace.waitMs(turns.size) : 0;
-      if (wait > FULL_WAIT_MS) return deps.giveBack(held, clock.now() + Math.min(wait / 2, FULL_MOST_MS));
+      if (wait > FULL_WAIT_MS) {
+        const notBefore = clock.now() + Math.min(wait / 2, FULL_MOST_MS);
+        // The pace of a lane that waits for the quota says nothing of what comes after: these are called back when it goes again.
+        return blocked.stuck ? deps.park(held, notBefore, lane) : deps.giveBack(held, notBefore);
+      }
       queue(held);
     },
     giveBack(match, notBefore) {
