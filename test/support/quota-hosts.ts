@@ -196,3 +196,16 @@ export function mostInPeriod(arrivals: readonly number[], ms: number): number {
   for (const at of arrivals) counts.set(Math.floor(at / ms), (counts.get(Math.floor(at / ms)) ?? 0) + 1);
   return Math.max(0, ...counts.values());
 }
+
+/** By how many messages the arrivals of a period were ahead of an even pace of `limit` a period, at most. */
+export function mostAhead(arrivals: readonly number[], limit: number, ms: number): number {
+  let most = Number.NEGATIVE_INFINITY;
+  const counts = new Map<number, number>();
+  for (const at of arrivals.toSorted((a, b) => a - b)) {
+    const start = Math.floor(at / ms) * ms;
+    const count = (counts.get(start) ?? 0) + 1;
+    counts.set(start, count);
+    most = Math.max(most, count - (limit * (at - start)) / ms);
+  }
+  return most;
+}
