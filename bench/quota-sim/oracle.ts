@@ -61,6 +61,7 @@ export function openOracle(world: World, server: SimServer, machines: number): O
   const said: string[] = [];
   let violations = 0;
   let attempts = 0;
+  let everybody: readonly Machine[] = [];
   let movedAt = Number.NEGATIVE_INFINITY;
   const waits: Waits = openWaits(world, server, ledger, knows, (kind, about, text) => tell(kind, about, text));
 
@@ -133,6 +134,7 @@ export function openOracle(world: World, server: SimServer, machines: number): O
       .map(({ number }) => ledger.limitsOf(number, count.rule));
     if (
       !smooth.every((limits) => limits?.pacing === "smooth") ||
+      everybody.some((machine) => !connected(machine)) ||
       knows.some(({ disturbedAt }) => world.now - disturbedAt < 600_000)
     )
       return;
@@ -243,7 +245,7 @@ export function openOracle(world: World, server: SimServer, machines: number): O
       );
       checkAttempt(machine, count);
       checkBytes(count);
-      if (world.now - one.aloneAt > HORIZON_MS && one.aloneAt !== Number.POSITIVE_INFINITY)
+      if (world.now - one.aloneAt > HORIZON_MS && !connected(machine))
         violation(
           "behind the horizon",
           count.name,
@@ -273,6 +275,7 @@ export function openOracle(world: World, server: SimServer, machines: number): O
       remember("", `${machine.name} dies`);
     },
     look(all) {
+      everybody = all;
       for (const machine of all) {
         const one = knowsOf(machine);
         if (connected(machine)) {

@@ -140,12 +140,9 @@ function bringFaults(
       const index = world.draw(machines.length);
       const wire = wires[index];
       if (wire === undefined) continue;
-      wire.cutUp ||= up;
-      wire.cutDown ||= down;
+      wire.cut(up, down);
       oracle.note(`m${index}/0 cut off${both ? "" : up ? " towards the server" : " from the server"} for ${ms} ms`);
-      world.after(ms, () => {
-        wire.cutUp = wire.cutDown = false;
-      });
+      world.after(ms, wire.heal);
     }
   }
 

@@ -26,9 +26,9 @@ export interface ServerEnd {
 }
 
 export interface Wire {
-  /** Nothing passes from / to the machine. */
-  cutUp: boolean;
-  cutDown: boolean;
+  /** Nothing passes from / to the machine any more, until `heal`: then what was held back arrives. */
+  cut(up: boolean, down: boolean): void;
+  heal(): void;
   link(member: string): Link;
   /** The machine has died. `silently`: nobody tells the server. */
   crash(silently: boolean): void;
@@ -59,9 +59,18 @@ export function openWire(
   const { tamper } = options;
   let endAll: (silently: boolean) => void = () => {};
 
+  const is = { cutUp: false, cutDown: false };
+  const parked: (() => void)[] = [];
+
   const wire: Wire = {
-    cutUp: false,
-    cutDown: false,
+    cut(up, down) {
+      is.cutUp ||= up;
+      is.cutDown ||= down;
+    },
+    heal() {
+      is.cutUp = is.cutDown = false;
+      for (const deliver of parked.splice(0)) world.after(1, deliver);
+    },
     link,
     crash: (silently) => endAll(silently),
   };
@@ -76,7 +85,7 @@ export function openWire(
     const at = Math.max(world.now + delay(), half.lastAt);
     half.lastAt = at;
     const deliver = (): void => {
-      if (cut()) return void world.after(LOOK_MS / 5, deliver);
+      if (cut()) return void parked.push(deliver);
       half.queue.shift()?.();
     };
     world.after(at - world.now, deliver);
@@ -107,7 +116,7 @@ export function openWire(
         talk = null;
         pass(
           up,
-          () => wire.cutUp,
+          () => is.cutUp,
           () => endServer(false),
         );
         if (tell && greeted) told.down(why);
@@ -120,7 +129,7 @@ export function openWire(
         if (tell)
           pass(
             down,
-            () => wire.cutDown,
+            () => is.cutDown,
             () => endClient("closed by the server", true),
           );
       };
@@ -131,7 +140,7 @@ export function openWire(
           for (const each of tamper.toClient(JSON.parse(JSON.stringify(message)) as ServerMessage))
             pass(
               down,
-              () => wire.cutDown,
+              () => is.cutDown,
               () => {
                 if (!clientOpen) return;
                 clientHeard = world.now;
@@ -149,12 +158,12 @@ export function openWire(
         for (const each of tamper.toServer(JSON.parse(JSON.stringify(message)) as ClientMessage))
           pass(
             up,
-            () => wire.cutUp,
+            () => is.cutUp,
             () => {
               if (!to.up)
                 return pass(
                   down,
-                  () => wire.cutDown,
+                  () => is.cutDown,
                   () => endClient("reset", true),
                 );
               serverHeard = world.now;
@@ -179,7 +188,7 @@ export function openWire(
         if (!silently)
           pass(
             up,
-            () => wire.cutUp,
+            () => is.cutUp,
             () => endServer(false),
           );
       };
@@ -187,7 +196,7 @@ export function openWire(
       // The answer of the server's TCP: one round trip before anything is said.
       world.after(2 * delay(), () => {
         if (!clientOpen || closed) return;
-        if (wire.cutUp || wire.cutDown || !server().up) {
+        if (is.cutUp || is.cutDown || !server().up) {
           clientOpen = false;
           talk = null;
           retry = world.after(100 + world.draw(900), connect);

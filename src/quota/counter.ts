@@ -71,6 +71,6 @@ export function smoothAllowed(limit: number, window: Window, at: number): { allo
   const turns = Math.floor((at - start) / each) + 1;
   return {
     allowed: Math.min(limit, turns * portion),
-    nextAt: Math.min(start + length, Math.ceil(start + turns * each)),
+    nextAt: Math.min(start + length, Math.max(at + 1, Math.ceil(start + turns * each))),
   };
 }

@@ -84,6 +84,7 @@ export interface Counter {
   fairAt: number;
   /** What those who wait were told last, in short. */
   shown: string;
+  shownAt: number;
   squeezeAt: number;
   /** Octets granted or reported that the rate has not yet covered. */
   debt: number;
@@ -202,6 +203,7 @@ export function openCounter(books: Books, rule: MxRule, publicId: number, ip: st
     alarmAt: Number.POSITIVE_INFINITY,
     fairAt: 0,
     shown: "",
+    shownAt: 0,
     squeezeAt: 0,
     debt: 0,
     debtAt: now,

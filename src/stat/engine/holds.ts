@@ -1,6 +1,6 @@
 /** What a request waits for, in words for a person; and what a connection is told when it may not go on. */
 import type { Hold, HoldKind } from "../../model/traffic.ts";
-import { WINDOWS, windowLimit } from "../../quota/counter.ts";
+import { WINDOWS, windowEnd, windowLimit } from "../../quota/counter.ts";
 import type { Books, Conn, Counter, Request } from "./books.ts";
 import { connRoom, messageRoom, usedByOthers } from "./room.ts";
 
@@ -48,7 +48,7 @@ function ofCounter(books: Books, counter: Counter, request: Request, now: number
           "quota",
           by,
           `rule ${by}: ${used} of ${limit} messages of this ${WINDOW_NAMES[w]} are granted`,
-          room.at,
+          windowEnd(w, now),
         );
     }
     if (counter.debt > 0)

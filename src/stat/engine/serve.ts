@@ -29,6 +29,9 @@ interface Shut {
 }
 
 const OPEN: Shut = { full: false, reserved: false, conns: false, gated: false, at: Number.POSITIVE_INFINITY };
+const NO_CONNS = { conns: 0, gated: false };
+/** Why it takes so long is told anew not more often than this: there may be thousands to tell. */
+const SHOW_MS = 5000;
 
 export function serve(books: Books, counter: Counter, now: number): void {
   if (counter.waiting === 0) return;
@@ -41,18 +44,18 @@ export function serve(books: Books, counter: Counter, now: number): void {
       const { member } = line;
       if (!member.known || member.reporting !== null) continue;
       const room = messageRoom(books, counter, member, now);
+      const wanted = line.conn.size + line.urgentConn.size > 0;
+      const conns = wanted ? connRoom(books, counter, member) : NO_CONNS;
+      if (wanted && conns.conns < 1) {
+        shut.gated ||= conns.gated;
+        shut.conns ||= !conns.gated;
+      }
       if (room.messages < 1) {
         shut.gated ||= room.gated;
         shut.full = true;
         shut.reserved ||= room.reserved;
         shut.at = Math.min(shut.at, room.at);
         continue;
-      }
-      const wanted = line.conn.size + line.urgentConn.size > 0;
-      const conns = wanted ? connRoom(books, counter, member) : { conns: 0, gated: false };
-      if (wanted && conns.conns < 1) {
-        shut.gated ||= conns.gated;
-        shut.conns ||= !conns.gated;
       }
       const choice = pick(line, conns.conns > 0, (request) => allowed(books, counter, request, room, now));
       if (choice === null) continue;
@@ -132,10 +135,13 @@ function waitOn(books: Books, counter: Counter, shut: Shut, now: number): void {
     if (now >= counter.fairAt) counter.fairAt = Math.max(now + LOOK_MS, endTurns(books, counter, now));
     at = Math.min(at, counter.fairAt);
   }
-  books.alarm(counter, at);
   const shown = `${shut.full} ${shut.conns} ${shut.gated} ${counter.rule.limits.pacing === "smooth" ? 0 : shut.at}`;
-  if (shown === counter.shown) return;
+  const tell = shown !== counter.shown && now >= counter.shownAt + SHOW_MS;
+  if (shown !== counter.shown && !tell) at = Math.min(at, counter.shownAt + SHOW_MS);
+  books.alarm(counter, Math.max(at, now + 1));
+  if (!tell) return;
   counter.shown = shown;
+  counter.shownAt = now;
   for (const line of counter.lines)
     for (const list of [line.urgentMore, line.urgentConn, line.more, line.conn])
       for (const request of list) if (request.hold !== null) tellHold(books, request, now);
