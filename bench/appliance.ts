@@ -26,6 +26,8 @@ export interface BenchApplianceOptions {
   readonly relayPort: number;
   /** More settings of `mta`. */
   readonly mta?: Record<string, unknown>;
+  /** The program; src/main.ts when not given. */
+  readonly main?: string;
 }
 
 export async function openBenchAppliance(options: BenchApplianceOptions): Promise<BenchAppliance> {
@@ -34,6 +36,7 @@ export async function openBenchAppliance(options: BenchApplianceOptions): Promis
   await chmod(folder, 0o755);
   const key = makeSigningKey();
   const appliance = await startAppliance({
+    ...(options.main !== undefined && { main: options.main }),
     folder,
     key,
     settings: {

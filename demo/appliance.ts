@@ -25,6 +25,8 @@ export interface ApplianceOptions {
   readonly key: SigningKey;
   /** What differs from the defaults; `dataDir`, `log` are set here. `dkim.pem` in the folder is the key. */
   readonly settings: Record<string, unknown>;
+  /** The program; src/main.ts when not given. */
+  readonly main?: string;
 }
 
 export interface Appliance {
@@ -59,7 +61,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
   await writeFile(join(folder, "dkim.pem"), options.key.pem, { mode: 0o600 });
   await writeFile(config, settingsFile(options));
   const log = openSync(logFile, "a");
-  const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
+  const main = options.main ?? fileURLToPath(new URL("../src/main.ts", import.meta.url));
   const child = fork(main, ["--config", config, "start"], { stdio: ["ignore", log, log, "ipc"], env: environment() });
   closeSync(log);
   let closing = false;

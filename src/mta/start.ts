@@ -9,6 +9,7 @@ import type { Log } from "../base/log.ts";
 import { loadDkimKeys, loadTokenKeys } from "../config/keys.ts";
 import type { Settings } from "../config/settings.ts";
 import type { Sql } from "../db/sql.ts";
+import type { Traffic } from "../model/traffic.ts";
 import { openRenderPool } from "../render/pool.ts";
 import { identityOf } from "./identity.ts";
 import { bootId, openJournal } from "./journal.ts";
@@ -32,6 +33,8 @@ export interface MtaContext {
   readonly slot: number;
   /** Aborts when the process is told to stop. */
   readonly signal: AbortSignal;
+  /** Instead of the statistics servers of the settings. */
+  readonly traffic?: Traffic;
 }
 
 /** Less than the watchdog's patience: what is cut here is recorded as in doubt, what is killed there is found in the journal. */
@@ -44,6 +47,7 @@ export async function start({
   clock,
   slot,
   signal,
+  traffic: given,
 }: MtaContext): Promise<{ drain(): Promise<void> }> {
   const { mta } = settings;
   const owner = `${settings.machine || hostname()}/${slot}`;
@@ -73,7 +77,7 @@ export async function start({
     load: () => ({ token: loadTokenKeys(settings, log), dkim: loadDkimKeys(settings, log) }),
   });
   const pool = openRenderPool({ threads: mta.threads === 0 ? availableParallelism() : mta.threads, log });
-  const traffic = openTraffic(settings, owner, clock, log);
+  const traffic = given ?? openTraffic(settings, owner, clock, log);
   const resolver = openResolver(mta.dns, clock);
   const tlsMemory = openTlsMemory(clock);
   const { port, privateAddresses } = mta.smtp;
