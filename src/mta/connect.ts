@@ -11,6 +11,7 @@ import { type Outcome, outcome } from "../model/outcome.ts";
 import { plainSite } from "../model/site-mark.ts";
 import type { ConnectionGrant, LaneKey, Limits, Traffic } from "../model/traffic.ts";
 import { type Candidate, findCandidates } from "./candidates.ts";
+import type { Connect, ConnectEvents } from "./connect-contract.ts";
 import { isPublicAddress } from "./public-address.ts";
 import { openRecent } from "./recent.ts";
 import type { Resolver } from "./resolver.ts";
@@ -40,25 +41,6 @@ export interface ConnectDeps {
   open(target: SessionTarget, smtp: SmtpSettings, events: SessionEvents): Promise<Session | Outcome>;
   permit: SessionEvents["permit"];
 }
-
-export interface ConnectEvents {
-  change(): void;
-  /**
-   * A connection to one of `choice` addresses was granted and is the caller's now. Resolves when it is time to open it, with false when
-   * there is nothing to open it for any more.
-   */
-  granted(grant: ConnectionGrant, choice: number): Promise<boolean>;
-  /** The address of the grant gave no session; another grant follows, or the outcome. */
-  failed(grant: ConnectionGrant): void;
-}
-
-/** A session, or what the last address said; null when `signal` aborted or `granted` said no. Never rejects. */
-export type Connect = (
-  key: LaneKey,
-  urgent: boolean,
-  events: ConnectEvents,
-  signal: AbortSignal,
-) => Promise<Session | Outcome | null>;
 
 export function openConnect(deps: ConnectDeps): Connect {
   const { clock, settings, resolver, traffic, policies } = deps;

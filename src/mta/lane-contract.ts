@@ -3,7 +3,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Outcome } from "../model/outcome.ts";
 import type { LaneKey, LaneReport, Traffic } from "../model/traffic.ts";
 import type { RenderResult } from "../render/contract.ts";
-import type { Connect } from "./connect.ts";
+import type { Connect } from "./connect-contract.ts";
 import type { Held } from "./held.ts";
 
 export interface LaneDeps {
