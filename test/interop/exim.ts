@@ -105,6 +105,8 @@ async function commandLine(folder: string, binary: string, args: readonly string
 
 function settings(folder: string, binary: string, port: number, domains: readonly string[]): string {
   return `primary_hostname = mx.exim.example
+# Exim delivers only the first ten messages of a connection at once.
+smtp_accept_queue_per_connection = 0
 exim_path = ${binary}
 exim_user = ${NOBODY}
 exim_group = ${NOBODY}
