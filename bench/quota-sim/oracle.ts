@@ -76,7 +76,20 @@ export function openOracle(world: World, server: SimServer, machines: number): O
   function tell(kind: string, about: string, text: string): void {
     if (said.length >= 5) return;
     const last = events.filter((event) => event.about === about || event.about === "").slice(-40);
-    said.push(`${kind} at ${clock()}: ${about}: ${text}\n    ${last.map((event) => event.text).join("\n    ")}`);
+    said.push(
+      `${kind} at ${clock()}: ${about}: ${text}\n    ${last.map((event) => event.text).join("\n    ")}\n    ${books(about)}`,
+    );
+  }
+
+  /** Both books of a counter, for whoever has to find the difference. */
+  function books(about: string): string {
+    const theirs = server
+      .engine()
+      ?.counters(server.now())
+      .find(({ counter }) => counter === about);
+    const ours = Object.fromEntries(ledger.counts.get(about)?.byMachine ?? []);
+    const limits = ledger.limitsOf(ledger.versions.length - 1, ledger.counts.get(about)?.rule ?? "");
+    return `engine ${JSON.stringify(theirs)}\n    oracle ${JSON.stringify(ours)}\n    limits ${JSON.stringify(limits)}`;
   }
 
   function violation(kind: string, about: string, text: string): void {

@@ -81,11 +81,12 @@ export interface Counter {
   waiting: number;
   /** When it is looked at again, Infinity: never by itself. */
   alarmAt: number;
-  fairAt: number;
+  /** Stakes are asked back and turns ended not before, and at the latest. */
+  lookAt: number;
+  againAt: number;
   /** What those who wait were told last, in short. */
   shown: string;
   shownAt: number;
-  squeezeAt: number;
   /** Octets granted or reported that the rate has not yet covered. */
   debt: number;
   debtAt: number;
@@ -201,10 +202,10 @@ export function openCounter(books: Books, rule: MxRule, publicId: number, ip: st
     lines: [],
     waiting: 0,
     alarmAt: Number.POSITIVE_INFINITY,
-    fairAt: 0,
+    lookAt: 0,
+    againAt: 0,
     shown: "",
     shownAt: 0,
-    squeezeAt: 0,
     debt: 0,
     debtAt: now,
     average: 20_000,

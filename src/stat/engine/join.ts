@@ -63,14 +63,12 @@ export function joinMember(books: Books, name: string, hello: Hello, now: number
     member = openMember(name, hello.process, send);
     books.doubtful.add(member);
   } else {
-    // Behind its horizon a process has forgotten its share, and others have it.
-    if (member.state === "gone") member.members = member.membersNext = member.membersSeq = 0;
     member.state = "live";
     member.send = send;
     member.reporting = [];
     member.settled = false;
     member.settleSeq = 0;
-    member.activeUntil = member.leavesAt = Number.POSITIVE_INFINITY;
+    member.leavesAt = Number.POSITIVE_INFINITY;
     books.doubtful.add(member);
     const at = books.gone.indexOf(member);
     if (at >= 0) books.gone.splice(at, 1);
@@ -106,6 +104,9 @@ export function endReport(books: Books, member: Member, now: number): void {
   const report = member.reporting ?? [];
   member.reporting = null;
   member.gapEnd = 0;
+  // Behind its horizon a process has forgotten its share, and others have it.
+  if (now >= member.activeUntil + ENDING_MS) member.members = member.membersNext = member.membersSeq = 0;
+  member.activeUntil = Number.POSITIVE_INFINITY;
   for (const part of member.parts.values()) {
     roll(part.counter, now);
     part.used.fill(0);

@@ -122,18 +122,14 @@ function waitOn(books: Books, counter: Counter, shut: Shut, now: number): void {
   let at = shut.at;
   if (shut.gated) books.gated.add(counter);
   if (shut.reserved || shut.conns) {
-    if (now >= counter.squeezeAt) {
-      const again = Math.min(
-        shut.reserved ? squeeze(books, counter, false, now) : Number.POSITIVE_INFINITY,
-        shut.conns ? squeeze(books, counter, true, now) : Number.POSITIVE_INFINITY,
-      );
-      counter.squeezeAt = Math.max(now + LOOK_MS, again);
-    }
-    at = Math.min(at, counter.squeezeAt);
-  }
-  if (shut.conns) {
-    if (now >= counter.fairAt) counter.fairAt = Math.max(now + LOOK_MS, endTurns(books, counter, now));
-    at = Math.min(at, counter.fairAt);
+    if (now >= counter.lookAt) {
+      counter.lookAt = now + LOOK_MS;
+      let again = Number.POSITIVE_INFINITY;
+      if (shut.reserved) again = squeeze(books, counter, false, now);
+      if (shut.conns) again = Math.min(again, squeeze(books, counter, true, now), endTurns(books, counter, now));
+      counter.againAt = Math.max(counter.lookAt, again);
+    } else counter.againAt = Math.min(counter.againAt, counter.lookAt);
+    at = Math.min(at, counter.againAt);
   }
   const shown = `${shut.full} ${shut.conns} ${shut.gated} ${counter.rule.limits.pacing === "smooth" ? 0 : shut.at}`;
   const tell = shown !== counter.shown && now >= counter.shownAt + SHOW_MS;
