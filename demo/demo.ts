@@ -20,6 +20,7 @@ import { parseOptions, USAGE } from "./options.ts";
 import { settingsFor } from "./settings.ts";
 import type { Options } from "./options.ts";
 import { openProgress } from "./progress.ts";
+import { askStat } from "./stat.ts";
 import { summarise, table } from "./table.ts";
 import type { Summary } from "./table.ts";
 import { withReleasers } from "../src/base/releasers.ts";
@@ -134,6 +135,7 @@ async function deliver(
   const [ledger, arrivals] = [await readLedger(api, id), await readArrivals(report.file)];
   const doubted = await readDoubted(api, ledger, unexplained({ ledger, arrivals }));
   const judgement = judge({ expected: expectations(recipients, seed), ledger, arrivals, counters, doubted });
+  const stat = await askStat(api, counters.sent);
   const { verified, failed } = await verifySamples(report.samples, internet.dns);
   const sample = join(folder, "message.eml");
   if (report.samples[0] !== undefined) await copyFile(report.samples[0].file, sample);
@@ -147,6 +149,7 @@ async function deliver(
     seconds: took,
     firstMessageMs,
     sample,
+    stat,
   });
   say(table(summary, report));
   say(`  One message as it went out: ${sample}`);

@@ -2,6 +2,9 @@
 import { join } from "node:path";
 import { SENDER } from "./appliance.ts";
 
+/** The demo's own rule. */
+export const RULE = { id: "two-at-once", mx: "mx.limit.example", connections: 2 } as const;
+
 /** `folder` holds the key `startAppliance` writes; `dns` is `address:port` of the name server. */
 export function settingsFor(folder: string, dns: string, smtpPort: number): Record<string, unknown> {
   return {
@@ -18,6 +21,10 @@ export function settingsFor(folder: string, dns: string, smtpPort: number): Reco
         dotMs: 60_000,
       },
       dns: { servers: [dns], prefer: "ipv4-only", timeoutMs: 2000 },
+    },
+    stat: {
+      // What an operator writes who knows that this exchanger takes two connections at once; stat keeps all sessions to it.
+      rules: [{ id: RULE.id, mx: RULE.mx, scope: "ip", connections: RULE.connections }],
     },
     dkim: [{ domain: SENDER.domain, selector: SENDER.selector, keyFile: join(folder, "dkim.pem") }],
     returnPathDomain: "bounces.sender.example",

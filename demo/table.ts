@@ -1,6 +1,7 @@
 /** The demo's last words: the table for people, the object for programs. */
 import { characterOf } from "./internet/characters.ts";
 import type { Judgement } from "./check.ts";
+import { RULE } from "./settings.ts";
 import type { Report } from "./internet/messages.ts";
 import type { Counters } from "../src/model/delivery.ts";
 
@@ -16,6 +17,13 @@ export interface Outcome {
   readonly firstMessageMs: number;
   /** One message as it went out. */
   readonly sample: string;
+  readonly stat: StatSeen;
+}
+
+/** What the statistics server knows afterwards. */
+export interface StatSeen {
+  readonly sites: number;
+  readonly attempts: number;
 }
 
 export interface Summary {
@@ -37,6 +45,11 @@ export interface Summary {
   readonly seconds: number;
   readonly failedByReason: Readonly<Record<string, number>>;
   readonly sample: string;
+  /** Sites the statistics server has seen, and attempts it counted. */
+  readonly sites: number;
+  readonly attempts: number;
+  /** Connections above the demo's own rule, as the exchanger counted. */
+  readonly overRule: number;
   readonly ok: boolean;
   readonly complaints: readonly string[];
 }
@@ -47,6 +60,13 @@ const LEAST_VERIFIED = 50;
 export function summarise(outcome: Outcome): Summary {
   const { counters, judgement, report, dkimVerified, dkimFailed } = outcome;
   const complaints = [...judgement.complaints];
+  const overRule = report.counts.find(({ name }) => name === RULE.mx)?.refused ?? 0;
+  if (overRule > 0)
+    complaints.push(`${RULE.mx} was asked for more than ${RULE.connections} connections ${overRule} times`);
+  if (outcome.stat.attempts < counters.sent)
+    complaints.push(
+      `the statistics server counted ${outcome.stat.attempts} attempts for ${counters.sent} messages sent`,
+    );
   if (dkimFailed > 0) complaints.push(`${dkimFailed} of the messages looked at have no valid DKIM signature`);
   if (dkimVerified + dkimFailed < LEAST_VERIFIED) {
     complaints.push(`only ${dkimVerified + dkimFailed} messages were there to verify DKIM on`);
@@ -69,6 +89,8 @@ export function summarise(outcome: Outcome): Summary {
     seconds: Math.round(outcome.seconds * 100) / 100,
     failedByReason: Object.fromEntries([...judgement.failedByReason].sort(([, a], [, b]) => b - a)),
     sample: outcome.sample,
+    ...outcome.stat,
+    overRule,
     ok: complaints.length === 0,
     complaints,
   };
@@ -87,6 +109,8 @@ export function table(s: Summary, report: Report): string {
     ["time to first message", `${s.firstMessageMs} ms`],
     ["lost", s.lost],
     ["duplicates", s.duplicates, s.duplicatesInDoubt > 0 ? `and ${s.duplicatesInDoubt} recorded in doubt` : ""],
+    ["attempts stat counted", s.attempts, `to ${s.sites} sites`],
+    ["connections over the rule", s.overRule, `${RULE.mx} takes ${RULE.connections} at once, and a rule says so`],
     ["DKIM verified", s.dkimVerified, `of ${s.dkimVerified + s.dkimFailed} looked at`],
   ];
   const lines = rows.map(([name, value, note = ""]) =>

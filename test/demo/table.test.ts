@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { LEAST, parseOptions } from "../../demo/options.ts";
 import { summarise, table } from "../../demo/table.ts";
+import { RULE } from "../../demo/settings.ts";
 import type { Outcome } from "../../demo/table.ts";
 
 const OUTCOME: Outcome = {
@@ -45,6 +46,7 @@ const OUTCOME: Outcome = {
   seconds: 2,
   firstMessageMs: 80,
   sample: "/tmp/x/message.eml",
+  stat: { sites: 2, attempts: 1020 },
 };
 
 describe("summarise", () => {
@@ -71,6 +73,16 @@ describe("summarise", () => {
     ["a signature that does not verify", { dkimFailed: 1 }],
     ["too few signatures looked at", { dkimVerified: 49 }],
     ["no signature looked at", { dkimVerified: 0 }],
+    ["attempts stat has not counted", { stat: { sites: 2, attempts: 899 } }],
+    [
+      "an exchanger asked for more connections than its rule allows",
+      {
+        report: {
+          ...OUTCOME.report,
+          counts: [{ name: RULE.mx, character: "limit", connections: 9, refused: 1, dropped: 0 }],
+        },
+      },
+    ],
     ["a complaint of the judgement", { judgement: { ...OUTCOME.judgement, complaints: ["1 × lost (a@x.example)"] } }],
   ] as [string, Partial<Outcome>][])("is not ok with %s", (_, parts) => {
     const summary = summarise({ ...OUTCOME, ...parts });
