@@ -8,22 +8,12 @@
 import type { LaneKey } from "../../src/model/traffic.ts";
 import { DAY, WINDOWS, smoothAllowed, windowLimit, windowStart } from "../../src/quota/counter.ts";
 import type { ServerMessage } from "../../src/quota/messages.ts";
+import type { Knows } from "./knows.ts";
 import { type Count, type Ledger, type Open, openLedger } from "./ledger.ts";
 import type { Machine, Watcher } from "./machine.ts";
 import { HORIZON_MS, type SimServer } from "./server.ts";
 import { type Waits, openWaits } from "./waits.ts";
 import type { World } from "./world.ts";
-
-/** What a machine is known to know. */
-export interface Knows {
-  version: number;
-  members: number;
-  /** True ms since it is without server; Infinity: it is not. */
-  aloneAt: number;
-  /** True ms at which it met the server last, was lost, or died. */
-  disturbedAt: number;
-  diedAt: number;
-}
 
 export interface Oracle extends Watcher {
   readonly violations: number;

@@ -7,7 +7,7 @@ import type { LaneKey } from "../../src/model/traffic.ts";
 import { WINDOWS, smoothAllowed, windowLimit, windowStart } from "../../src/quota/counter.ts";
 import type { Count, Ledger } from "./ledger.ts";
 import type { Machine } from "./machine.ts";
-import type { Knows } from "./oracle.ts";
+import type { Knows } from "./knows.ts";
 import type { Site } from "./plan.ts";
 import { HORIZON_MS, type SimServer } from "./server.ts";
 import type { World } from "./world.ts";

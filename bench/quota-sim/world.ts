@@ -85,9 +85,7 @@ export function openWorld(draw: (n: number) => number): World {
         steps++;
         event.fn();
         // What promises do without time passing is done before the next event.
-        await null;
-        await null;
-        await null;
+        for (let turn = 0; turn < 3; turn++) await Promise.resolve();
       }
     },
   };
