@@ -15,7 +15,7 @@ interface Told {
 const COUNT = 3000;
 const CONTENT = { subject: "Hello {{n}}", text: "Hello {{n}}" };
 
-test("SIGTERM drains and exits with 0, SIGKILL loses nothing; a start goes on where it was", async () => {
+test("SIGTERM drains and exits with 0, SIGKILL loses nothing; a start goes on where it was", { timeout: 60_000 }, async () => {
   const host = await openTaking({ manners: { latencyMs: 5 } });
   onTestFinished(() => host.close());
   const folder = makeApplianceFolder({

@@ -223,7 +223,8 @@ describe("a leader that cannot prolong its lease", () => {
     expect(c.events).toContain("leave");
   });
 
-  test("over one of its connections, asks over another and leads on", async () => {
+  // A machine that stands still for a lease loses the lead, and that is right: then the test says nothing.
+  test("over one of its connections, asks over another and leads on", { retry: 2 }, async () => {
     const a = await apart(2);
     await until(() => leads(a));
     const expires = async (): Promise<Date | undefined> =>
