@@ -52,6 +52,8 @@ export function openMachine(
   let life = 0;
   let conns = 0;
   let stop = new AbortController();
+  /** Its disk: it survives a crash. */
+  let noted = false;
 
   const machine: Machine = {
     name,
@@ -86,7 +88,8 @@ export function openMachine(
       stop = new AbortController();
       // Off by up to hours, running wrong by up to 200 ppm: no permission may depend on it.
       clock = machineClock(world, world.draw(7_200_000) - 3_600_000, (world.draw(401) - 200) / 1e6);
-      client = openQuotaClient({ clock, link: options.link(), process: options.processes() });
+      const note = { found: noted, set: (on: boolean): void => void (noted = on) };
+      client = openQuotaClient({ clock, link: options.link(), process: options.processes(), note });
       client.onChange(() => {});
     },
     backlog: () => [...lanes.values()].reduce((sum, lane) => sum + lane.backlog, 0),

@@ -8,6 +8,7 @@
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
 import type { ConnectionGrant, LaneKey, LaneReport, Limits, Traffic } from "../model/traffic.ts";
+import type { AloneNote } from "./alone-file.ts";
 import { type Alone, goAlone } from "./client/alone.ts";
 import { type Connection, type ConnectionDesk, openConnection } from "./client/connection.ts";
 import { type Desk, type Pending, counterOf } from "./client/desk.ts";
@@ -26,6 +27,11 @@ export interface QuotaClientOptions {
   readonly link: Link;
   /** Drawn when the process began (messages.ts hello). Not given: random. */
   readonly process?: string;
+  /**
+   * Where it is noted that the share is used without a server (quota/alone-file.ts). Without one the server must think of every process that
+   * ends that it had used all of its share.
+   */
+  readonly note?: AloneNote;
   /** Nothing is attempted in the last so many ms before a permission ends: a message takes a while to the wire. */
   readonly guardMs?: number;
   /** Said once each: the server is gone, is back, the horizon has passed. */
@@ -53,7 +59,7 @@ const MOST_LANES = 400;
 const MOST_REMEMBERED = 20_000;
 
 export function openQuotaClient(options: QuotaClientOptions): QuotaClient {
-  const { clock, link, guardMs = GUARD_MS, say = () => {} } = options;
+  const { clock, link, guardMs = GUARD_MS, say = () => {}, note } = options;
   const process = options.process ?? randomBytes(12).toString("hex");
   const listeners: ((lane: Pick<LaneKey, "site" | "publicId">) => void)[] = [];
   const changed = (lane: LaneKey): void => listeners.forEach((fn) => fn(lane));
@@ -80,6 +86,9 @@ export function openQuotaClient(options: QuotaClientOptions): QuotaClient {
   let lanesAt = Number.NEGATIVE_INFINITY;
   let ids = 0;
   let closed = false;
+  let noted = note?.found ?? false;
+  /** The server has not yet been told, or not stored, that the process before this one may have used its share. */
+  let unsure = noted;
 
   const desk: Desk = {
     time: openServerTime(),
@@ -210,6 +219,29 @@ export function openQuotaClient(options: QuotaClientOptions): QuotaClient {
     lanes = null;
   }
 
+  /** Nothing is taken without the server before it is noted down. */
+  function noteDown(): boolean {
+    if (noted || note === undefined) return true;
+    try {
+      note.set(true);
+      noted = true;
+    } catch (error) {
+      say(`cannot note down that this machine sends without a server, so it does not: ${(error as Error).message}`);
+    }
+    return noted;
+  }
+
+  /** The server has stored what was used. */
+  function strikeOut(): void {
+    if (!noted || note === undefined) return;
+    try {
+      note.set(false);
+      noted = false;
+    } catch (error) {
+      say(`cannot remove the note that this machine sends without a server: ${(error as Error).message}`);
+    }
+  }
+
   function serveAlone(): void {
     if (phase === "down" && !frozen && alone !== null) dues.by("share", alone.serve());
   }
@@ -248,7 +280,7 @@ export function openQuotaClient(options: QuotaClientOptions): QuotaClient {
       say("the statistics server is gone: this machine goes on by its share");
       phase = "down";
       dues.never("ping");
-      alone = goAlone(desk, { proofAt, horizonMs, silenceMs, guardMs, wall: clock.now(), say });
+      alone = goAlone(desk, { proofAt, horizonMs, silenceMs, guardMs, wall: clock.now(), say, may: noteDown });
     }
     if (phase === "down") dues.by("share", clock.monotonic());
   }
@@ -295,6 +327,10 @@ export function openQuotaClient(options: QuotaClientOptions): QuotaClient {
         break;
       case "shares":
         shares.tell(message);
+        if (message.all) {
+          unsure = false;
+          strikeOut();
+        }
         link.send({ t: "told", seq: message.seq });
         break;
       case "pong":
@@ -331,6 +367,7 @@ export function openQuotaClient(options: QuotaClientOptions): QuotaClient {
       for (const conn of open.slice(MOST_HELD)) conn.revoke();
       return {
         process,
+        ...(note !== undefined && { unsure }),
         held: open.slice(0, MOST_HELD).map(({ id, lane, path, granted }) => ({
           conn: id,
           site: lane.site,

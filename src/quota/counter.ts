@@ -12,6 +12,8 @@ export type Window = 0 | 1 | 2;
 export const WINDOWS: readonly Window[] = [MINUTE, PERIOD, DAY];
 const LENGTHS = [60_000, 300_000, 86_400_000] as const;
 const PERIODS = 12;
+/** Without a server a member may use its share of a day only in this part of it: it goes on for minutes, not for a day. */
+export const DAY_PARTS = 20;
 /** Messages of `smooth` come in portions of about a second: one by one would be a call for each. */
 const SMOOTH_MS = 1000;
 

@@ -12,7 +12,7 @@ export interface LinkEvents {
    * Asked right before each hello: what goes into it. From here to `up` or `down` the client takes nothing by its share, so that what it
    * tells is true when it is heard; a greeting must therefore have a time-out (a few seconds).
    */
-  held(): { readonly process: string; readonly held: readonly HeldConnection[] };
+  held(): { readonly process: string; readonly unsure?: boolean; readonly held: readonly HeldConnection[] };
   up(welcome: Welcome): void;
   /** Every message after welcome: `leave` and `error` too. */
   message(message: ServerMessage): void;

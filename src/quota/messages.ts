@@ -22,6 +22,8 @@ export type ClientMessage =
       readonly proof: string;
       /** Drawn when the process began, 8 to 64 letters of hex: the same member with another one has forgotten what it held. */
       readonly process: string;
+      /** The process before this one may have used its share without a server, and its counts are lost. Not given: true. */
+      readonly unsure?: boolean;
       /** Connections this member still holds open from before. Messages follow in `used`. */
       readonly held: readonly HeldConnection[];
     }

@@ -11,7 +11,7 @@ import type { Engine, Governor } from "./contract.ts";
 import { openAlarms } from "./engine/alarms.ts";
 import { type Books, type Counter, type Member, openCounter } from "./engine/books.ts";
 import { changeRules, reconsider, regovern, tellRules } from "./engine/change.ts";
-import { endReport, joinMember, loseMember, passAway, passesAt } from "./engine/join.ts";
+import { endReport, joinMember, loseMember, passAway, passesAt, settleReported } from "./engine/join.ts";
 import { balance, countMembers, tellPlans, waitsForSave } from "./engine/members.ts";
 import { cancel, chargeBytes, giveBack, release, takeRequest, takeUsed } from "./engine/requests.ts";
 import { payOff } from "./engine/room.ts";
@@ -195,6 +195,7 @@ export function openEngine(options: EngineOptions): Engine {
     snapshot: (now) => takeSnapshot(books, now),
     saved(now) {
       storeSnapshot(books);
+      settleReported(books);
       tellPlans(books);
       books.gated.clear();
       serveAll(books.waiting, now);

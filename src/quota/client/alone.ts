@@ -20,6 +20,8 @@ export interface Alone {
 
 /** The connections stay for a moment: most losses are over in it. */
 const GRACE_MS = 5000;
+/** Where the use of the share cannot be noted down it is not used; tried again after this. */
+const AGAIN_MS = 5000;
 /** Taken from the share at once. */
 const BATCH = 20;
 /** The server's clock and ours pass a horizon differently. */
@@ -36,6 +38,8 @@ export function goAlone(
     silenceMs: number;
     guardMs: number;
     wall: number;
+    /** Notes down that the share is used, for a process after this one. False: it could not. */
+    may: () => boolean;
     say: (text: string) => void;
   },
 ): Alone {
@@ -44,6 +48,7 @@ export function goAlone(
   const horizonAt = Math.max(since, options.proofAt + options.horizonMs * SLOWER - EARLIER_MS);
   const { guardMs, wall } = options;
   let over = false;
+  usage.mark();
   // Heard last, lost after the silence at the latest; half of it more for what was on its way.
   shares.aloneFrom(time.late(since) + options.silenceMs * 1.5);
 
@@ -70,6 +75,8 @@ export function goAlone(
     return { ...found, messages: 0, nextAt: time.early(now) + (use.debt * 1000) / rate };
   }
 
+  const later = (): number => time.early(desk.monotonic()) + AGAIN_MS;
+
   function spend(counter: string, limits: Limits, messages: number): void {
     if (limits.bytesPerSecond > 0) usage.debtOf(counter).debt += messages * AVERAGE_BYTES;
   }
@@ -90,6 +97,7 @@ export function goAlone(
       const { messages, at, until, nextAt } = room(counter, limits);
       again = Math.min(again, nextAt);
       if (messages < 1) continue;
+      if (!options.may()) return later();
       const count = Math.min(messages, BATCH, limits.messagesPerConnection);
       spend(counter, limits, count);
       desk.hand(pending, exchanger, limits, at, until, count);
@@ -105,6 +113,7 @@ export function goAlone(
       if (conn.inHand === 0) desk.holds.set(conn, hold());
       return nextAt;
     }
+    if (!options.may()) return later();
     const count = Math.min(messages, BATCH, conn.asked);
     spend(conn.counter, conn.limits, count);
     desk.supply(conn, at, until, count);

@@ -5,7 +5,7 @@
 import { compileMask } from "../../model/mask.ts";
 import { type MxRule, type MxRules, matchRule } from "../../model/mx-rules.ts";
 import type { Exchanger, Hold, Limits } from "../../model/traffic.ts";
-import { DAY, WINDOWS, smoothAllowed, windowEnd, windowLimit, windowStart } from "../counter.ts";
+import { DAY, DAY_PARTS, WINDOWS, smoothAllowed, windowEnd, windowLimit, windowStart } from "../counter.ts";
 import type { ServerMessage, Stop } from "../messages.ts";
 import type { Usage } from "./usage.ts";
 
@@ -103,11 +103,11 @@ export function openShares(usage: Usage): Shares {
         if (limit === Number.POSITIVE_INFINITY) continue;
         const end = windowEnd(w, start);
         until = Math.min(until, end);
-        const share = Math.max(
-          most(counter, limit, false),
-          w !== DAY && start >= from ? most(counter, limit, true) : 0,
-        );
-        const used = usage.used(counter, w, start);
+        const share =
+          w === DAY
+            ? most(counter, limit / DAY_PARTS, false)
+            : Math.max(most(counter, limit, false), start >= from ? most(counter, limit, true) : 0);
+        const used = w === DAY ? usage.sinceMark(counter, start) : usage.used(counter, w, start);
         let left = late >= end ? 0 : share - used;
         if (left < 1) nextAt = Math.min(nextAt, end);
         else if (limits.pacing === "smooth" && w !== DAY) {

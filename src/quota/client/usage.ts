@@ -2,13 +2,16 @@
  * What this process was granted or took by its share, by counter: messages of the windows that run, and connections. Told to the server
  * after a loss, and what the share is measured against without it.
  */
-import { type Window, WINDOWS, windowStart } from "../counter.ts";
+import { DAY, type Window, WINDOWS, windowStart } from "../counter.ts";
 import type { UsedCounter } from "../messages.ts";
 
 interface Use {
   readonly starts: number[];
   readonly used: number[];
   conns: number;
+  /** What was used of the day when the server was lost, and of which day. */
+  base: number;
+  baseStart: number;
   /** Octets taken by the share that its rate has not yet covered, and when that was. */
   debt: number;
   debtAt: number;
@@ -20,6 +23,10 @@ export interface Usage {
   /** A connection more (1) or less (-1). */
   connection(counter: string, change: number): void;
   used(counter: string, window: Window, start: number): number;
+  /** The server is lost: a day's share counts from here. */
+  mark(): void;
+  /** Messages of the day since then. */
+  sinceMark(counter: string, start: number): number;
   connections(counter: string): number;
   debtOf(counter: string): { debt: number; debtAt: number };
   /** Everything of the windows that run at `now` or later. */
@@ -36,7 +43,7 @@ export function openUsage(): Usage {
   function useOf(counter: string): Use {
     let use = uses.get(counter);
     if (use !== undefined) return use;
-    use = { starts: [0, 0, 0], used: [0, 0, 0], conns: 0, debt: 0, debtAt: 0 };
+    use = { starts: [0, 0, 0], used: [0, 0, 0], conns: 0, base: 0, baseStart: 0, debt: 0, debtAt: 0 };
     uses.set(counter, use);
     return use;
   }
@@ -69,6 +76,17 @@ export function openUsage(): Usage {
     used(counter, window, start) {
       const use = uses.get(counter);
       return use !== undefined && use.starts[window] === start ? (use.used[window] ?? 0) : 0;
+    },
+    mark() {
+      for (const use of uses.values()) {
+        use.base = use.used[DAY] ?? 0;
+        use.baseStart = use.starts[DAY] ?? 0;
+      }
+    },
+    sinceMark(counter, start) {
+      const use = uses.get(counter);
+      if (use === undefined || use.starts[DAY] !== start) return 0;
+      return (use.used[DAY] ?? 0) - (use.baseStart === start ? use.base : 0);
     },
     connections: (counter) => uses.get(counter)?.conns ?? 0,
     debtOf: useOf,

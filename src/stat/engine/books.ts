@@ -18,6 +18,8 @@ export interface Member {
   send: (message: ServerMessage) => void;
   /** Has reported what it used: null once it has, before that what came so far. */
   reporting: UsedCounter[] | null;
+  /** How far its report has come: into a snapshot, into a stored one. Only then is it told its shares anew, and forgets that it used them. */
+  reported: "" | "heard" | "snapped" | "saved";
   /** Everything promised to it is acknowledged on this connection. Else it may go by older words: its whole share is kept. */
   settled: boolean;
   /** It is in a stored snapshot: without that nothing is granted. */

@@ -28,6 +28,7 @@ export function openMember(name: string, process: string, send: (message: Server
     state: "live",
     send,
     reporting: [],
+    reported: "",
     settled: false,
     known: false,
     snapped: false,
@@ -57,7 +58,7 @@ export function joinMember(books: Books, name: string, hello: Hello, now: number
   for (const other of [...books.doubtful, ...books.gone]) {
     if (other.name !== name) continue;
     if (other.process === hello.process && other.state !== "dead") member = other;
-    else if (other.state === "lost") bury(books, other, now);
+    else if (other.state === "lost") bury(books, other, hello.unsure !== false, now);
   }
   if (member === undefined) {
     member = openMember(name, hello.process, send);
@@ -66,6 +67,7 @@ export function joinMember(books: Books, name: string, hello: Hello, now: number
     member.state = "live";
     member.send = send;
     member.reporting = [];
+    member.reported = "";
     member.settled = false;
     member.settleSeq = 0;
     member.leavesAt = Number.POSITIVE_INFINITY;
@@ -112,16 +114,26 @@ export function endReport(books: Books, member: Member, now: number): void {
     part.used.fill(0);
   }
   for (const each of report) take(books, member, each, now);
-  for (const part of member.parts.values()) {
-    part.halvings = -1;
-    part.seq = 0;
-    const stake = part.conns > 0 || part.used.some((used) => used > 0);
-    part.next = stake && membersOf(member) > 0 ? fit(books, part, membersOf(member), 0) : -1;
-  }
   member.changes.clear();
   member.untold.clear();
-  if (member.membersSeq !== 0) member.membersSeq = -1;
-  tellShares(books, member, true);
+  member.reported = "heard";
+  balance(books);
+}
+
+/** Those whose report is stored are told their shares anew: until they have heard it their whole share is kept. */
+export function settleReported(books: Books): void {
+  for (const member of books.members.values()) {
+    if (member.reported !== "saved") continue;
+    member.reported = "";
+    for (const part of member.parts.values()) {
+      part.halvings = -1;
+      part.seq = 0;
+      const stake = part.conns > 0 || part.used.some((used) => used > 0);
+      part.next = stake && membersOf(member) > 0 ? fit(books, part, membersOf(member), 0) : -1;
+    }
+    if (member.membersSeq !== 0) member.membersSeq = -1;
+    tellShares(books, member, true);
+  }
 }
 
 function take(books: Books, member: Member, { counter: name, used }: UsedCounter, now: number): void {
@@ -157,9 +169,10 @@ export function loseMember(books: Books, member: Member, now: number): void {
   books.doubtful.add(member);
 }
 
-/** Its process has ended: its connections are closed, its share is not used in windows that begin from now on. */
-function bury(books: Books, member: Member, now: number): void {
+/** Its process has ended: its connections are closed, its share is not used in windows that begin from now on, nor was it, if that is sure. */
+function bury(books: Books, member: Member, unsure: boolean, now: number): void {
   member.state = "dead";
+  if (!unsure) member.members = member.membersNext = 0;
   for (const conn of member.conns.values()) dropConn(books, conn);
   member.activeUntil = Math.min(member.activeUntil, now);
   member.leavesAt = now + WINDOWS_MS;

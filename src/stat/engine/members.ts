@@ -77,6 +77,6 @@ export function tellPlans(books: Books): void {
 export function waitsForSave(books: Books): boolean {
   if (books.gated.size > 0) return true;
   for (const member of books.members.values())
-    if (!member.known || (member.plan > 0 && member.untold.size === 0)) return true;
+    if (!member.known || member.reported !== "" || (member.plan > 0 && member.untold.size === 0)) return true;
   return false;
 }

@@ -1,11 +1,11 @@
 /**
  * How much may be granted now: the limit, less what was granted, less what is kept for others (kept.ts). All windows must have
- * room, and two more things bound it: octets a second as a debt, and the *gate*: between two stored snapshots a member gets at most one
- * share more than the last one shows, so a server restored from it knows what may have gone meanwhile.
+ * room, and two more things bound it: octets a second as a debt, and the *gate*: between two stored snapshots a member gets at most a part
+ * of its share more than the last one shows, so a server restored from it knows what may have gone meanwhile.
  */
 import { DAY, WINDOWS, type Window, smoothAllowed, windowEnd, windowLimit } from "../../quota/counter.ts";
 import type { Books, Counter, Member, Part } from "./books.ts";
-import { kept, keptConns } from "./kept.ts";
+import { gate, kept, keptConns } from "./kept.ts";
 
 export interface Room {
   messages: number;
@@ -52,8 +52,8 @@ export function connRoom(books: Books, counter: Counter, member: Member): { conn
   const part = counter.parts.get(member);
   const held = part?.conns ?? 0;
   const room = limit - connsTaken(books, counter, limit, member) - held;
-  const gate = (part?.savedConns ?? 0) + Math.max(1, Math.floor(limit / books.gateMembers)) - held;
-  return { conns: Math.min(room, gate), gated: gate < 1 && room > 0 };
+  const open = (part?.savedConns ?? 0) + Math.max(1, Math.floor(limit / books.gateMembers)) - held;
+  return { conns: Math.min(room, open), gated: open < 1 && room > 0 };
 }
 
 export function messageRoom(books: Books, counter: Counter, member: Member, now: number): Room {
@@ -67,7 +67,7 @@ export function messageRoom(books: Books, counter: Counter, member: Member, now:
     reserved: false,
     until: now + UNLIMITED_MS,
   };
-  let gate = Number.POSITIVE_INFINITY;
+  let open = Number.POSITIVE_INFINITY;
   for (const w of WINDOWS) {
     const limit = windowLimit(limits, w, counter.starts[w] ?? 0);
     if (limit === Number.POSITIVE_INFINITY) continue;
@@ -77,7 +77,7 @@ export function messageRoom(books: Books, counter: Counter, member: Member, now:
     const others = taken(books, counter, w, limit, member);
     const left = limit - others - used;
     room.messages = Math.min(room.messages, left);
-    gate = Math.min(gate, (part?.saved[w] ?? 0) + Math.max(1, Math.floor(limit / books.gateMembers)) - used);
+    open = Math.min(open, (part?.saved[w] ?? 0) + gate(w, limit, books.gateMembers) - used);
     if (left < 1) {
       room.at = Math.min(room.at, windowEnd(w, now));
       room.reserved ||= used + usedByOthers(counter, w, part) < limit;
@@ -89,8 +89,8 @@ export function messageRoom(books: Books, counter: Counter, member: Member, now:
     room.messages = Math.min(room.messages, paced);
   }
   octets(books, counter, room, now);
-  room.gated = gate < 1 && room.messages >= 1;
-  room.messages = Math.min(room.messages, gate);
+  room.gated = open < 1 && room.messages >= 1;
+  room.messages = Math.min(room.messages, open);
   return room;
 }
 

@@ -10,7 +10,7 @@
 import { WINDOWS, windowLimit } from "../../quota/counter.ts";
 import type { Share } from "../../quota/messages.ts";
 import type { Books, Counter, Member, Part } from "./books.ts";
-import { kept, keptConns, membersOf } from "./kept.ts";
+import { allowance, kept, keptConns, membersOf } from "./kept.ts";
 import { connsTaken, taken } from "./room.ts";
 
 /** A stake nobody used for so long is given up when somebody else waits. */
@@ -37,16 +37,22 @@ export function touch(books: Books, part: Part, now: number): void {
 export function fit(books: Books, part: Part, members: number, least: number): number {
   const { counter, member } = part;
   const { limits } = counter.rule;
-  const rooms: [most: number, limit: number][] = [];
+  const rooms: { readonly most: number; readonly share: (divisor: number) => number }[] = [];
   const conns = connsTaken(books, counter, limits.connections, member);
-  rooms.push([Math.max(part.conns, limits.connections - conns), limits.connections]);
+  rooms.push({
+    most: Math.max(part.conns, limits.connections - conns),
+    share: (divisor) => Math.floor(limits.connections / divisor),
+  });
   for (const w of WINDOWS) {
     const limit = windowLimit(limits, w, counter.starts[w] ?? 0);
     if (limit === Number.POSITIVE_INFINITY) continue;
-    rooms.push([Math.max(part.used[w] ?? 0, limit - taken(books, counter, w, limit, member)), limit]);
+    rooms.push({
+      most: Math.max(part.used[w] ?? 0, limit - taken(books, counter, w, limit, member)),
+      share: (divisor) => allowance(part, w, limit, divisor),
+    });
   }
   for (let halvings = least; halvings <= MOST_HALVINGS; halvings++)
-    if (rooms.every(([most, limit]) => Math.floor(limit / (members * 2 ** halvings)) <= most)) return halvings;
+    if (rooms.every(({ most, share }) => share(members * 2 ** halvings) <= most)) return halvings;
   return -1;
 }
 

@@ -1,12 +1,13 @@
 /**
  * What survives the server: members with their shares and connections, counters with what each member used. A restored server takes every
  * member for lost: its share is kept until the horizon or until it reports. What was granted between the snapshot and the end is not
- * known, but bounded by the gate (room.ts): one share of each limit for each member, and that much is taken for used.
+ * known, but bounded by the gate (room.ts): so much of each limit for each member, and that much is taken for used.
  */
 import { matchRule } from "../../model/mx-rules.ts";
 import { DAY, WINDOWS, readCounterName, windowEnd, windowLimit, windowStart } from "../../quota/counter.ts";
 import { type Books, type Counter, type Member, openConn, openCounter, openPart } from "./books.ts";
 import { ENDING_MS, WINDOWS_MS, openMember } from "./join.ts";
+import { gate } from "./kept.ts";
 import { countMembers, shareTold } from "./members.ts";
 
 interface Snapshot {
@@ -44,6 +45,7 @@ export function takeSnapshot(books: Books, now: number): Snapshot {
   for (const member of books.members.values()) {
     member.snapped = true;
     member.planSnapped = member.plan > 0;
+    if (member.reported === "heard") member.reported = "snapped";
   }
   books.snappedMembers = Math.max(1, countMembers(books));
   books.gateMembers = Math.max(books.gateMembers, books.snappedMembers);
@@ -94,7 +96,10 @@ export function storeSnapshot(books: Books): void {
       for (const w of WINDOWS) part.saved[w] = part.snapped[w] ?? 0;
       part.savedConns = part.snappedConns;
     }
-  for (const member of books.members.values()) member.known ||= member.snapped;
+  for (const member of books.members.values()) {
+    member.known ||= member.snapped;
+    if (member.reported === "snapped") member.reported = "saved";
+  }
 }
 
 export function restoreSnapshot(books: Books, body: unknown, now: number): void {
@@ -151,10 +156,7 @@ function restorePart(
   for (const w of WINDOWS) {
     if (!same(w, at, now)) continue;
     const limit = windowLimit(counter.rule.limits, w, counter.starts[w] ?? 0);
-    const gap =
-      member.state === "dead" || limit === Number.POSITIVE_INFINITY
-        ? 0
-        : Math.max(1, Math.floor(limit / books.gapMembers));
+    const gap = member.state === "dead" || limit === Number.POSITIVE_INFINITY ? 0 : gate(w, limit, books.gapMembers);
     part.used[w] = (used[w] ?? 0) + gap;
   }
 }

@@ -99,6 +99,7 @@ function hello(m: Fields): Hello {
     nonce: name(m["nonce"], "nonce", MOST_NAME),
     proof: name(m["proof"], "proof", MOST_NAME),
     process: processName(m["process"]),
+    unsure: flag(m["unsure"] ?? true, "unsure"),
     held: list(m["held"], "held", MOST_LIST, heldConnection),
   };
 }
