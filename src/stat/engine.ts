@@ -78,7 +78,7 @@ export function openEngine(options: EngineOptions): Engine {
     tellRules(books, member);
     send({ t: "stops", stops: JSON.parse(stops) as Stop[] });
     const open = new Map<string, number>();
-    for (const conn of member.conns.values()) if (!conn.revoked) regovern(books, conn, open, now);
+    for (const conn of member.conns.values()) if (!conn.revoked) regovern(books, conn, open, now, true);
     // What the process before it held may be free now.
     serveAll(books.waiting, now);
     tell();

@@ -95,8 +95,8 @@ export function reconsider(books: Books, which: Which, now: number): void {
   }
 }
 
-/** `open`: connections of each site × public id that were found good so far. */
-export function regovern(books: Books, conn: Conn, open: Map<string, number>, now: number): void {
+/** `open`: connections of each site × public id that were found good so far. `tell`: its limits, whether they have changed or not. */
+export function regovern(books: Books, conn: Conn, open: Map<string, number>, now: number, tell = false): void {
   const { limits, hold, connections } = books.governor.govern(conn.site, conn.path, conn.counter.rule.limits, now);
   if (hold !== null) return revoke(conn, hold);
   const key = `${conn.site}|${conn.path.publicId}`;
@@ -106,7 +106,7 @@ export function regovern(books: Books, conn: Conn, open: Map<string, number>, no
     const text = `${connections} connections are allowed for now`;
     return revoke(conn, { kind: "back-off", by: conn.counter.rule.id, text, since: now, until: 0 });
   }
-  if (limits === conn.limits) return;
+  if (limits === conn.limits && !tell) return;
   conn.limits = limits;
   conn.member.send({ t: "limits", conns: [conn.id], limits });
 }
