@@ -70,7 +70,11 @@ export async function suspendText(
   now: number,
 ): Promise<string> {
   const { publicId, delivery, reason = "" } = options;
-  if (site === "" && publicId === undefined && delivery === undefined) return listed(await activeSuspensions(sql));
+  if (site.trim() === "" && publicId === undefined && delivery === undefined) {
+    if (reason !== "" || options.for !== undefined || site !== "")
+      throw new UsageError("suspend what? A site ('*' for all), --public-id or --delivery");
+    return listed(await activeSuspensions(sql));
+  }
   if (reason.trim() === "") throw new UsageError("say why: --reason <text>");
   const why = harmless(reason, MOST_REASON);
   if (delivery !== undefined) {

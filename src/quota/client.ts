@@ -15,6 +15,10 @@ import { type Desk, type Pending, counterOf } from "./client/desk.ts";
 import { openDues } from "./client/dues.ts";
 import { openLaneHolds } from "./client/lane-holds.ts";
 import { openQueries } from "./client/queries.ts";
+import { fitting } from "./client/fit.ts";
+import { heldOf } from "./client/held.ts";
+import { openNoting } from "./client/noting.ts";
+import { remember } from "./client/remember.ts";
 import { openReports } from "./client/reports.ts";
 import { openServerTime } from "./client/server-time.ts";
 import { openShares } from "./client/share.ts";
@@ -54,9 +58,8 @@ const UNUSED_MS = 3000;
 const FIRST_MESSAGES = 50;
 /** Lines of the protocol have an end. */
 const USED_CHUNK = 1000;
-const MOST_HELD = 1000;
 const MOST_LANES = 400;
-const MOST_REMEMBERED = 20_000;
+const NEVER = "no statistics server has answered yet";
 
 export function openQuotaClient(options: QuotaClientOptions): QuotaClient {
   const { clock, link, guardMs = GUARD_MS, say = () => {}, note } = options;
@@ -86,9 +89,7 @@ export function openQuotaClient(options: QuotaClientOptions): QuotaClient {
   let lanesAt = Number.NEGATIVE_INFINITY;
   let ids = 0;
   let closed = false;
-  let noted = note?.found ?? false;
-  /** The server has not yet been told, or not stored, that the process before this one may have used its share. */
-  let unsure = noted;
+  const noting = openNoting(note, say);
 
   const desk: Desk = {
     time: openServerTime(),
@@ -215,31 +216,8 @@ export function openQuotaClient(options: QuotaClientOptions): QuotaClient {
     lanesAt = clock.monotonic();
     const most =
       lanes.length <= MOST_LANES ? lanes : lanes.toSorted((a, b) => b.waiting - a.waiting).slice(0, MOST_LANES);
-    link.send({ t: "lanes", lanes: most });
+    link.send({ t: "lanes", lanes: most.slice(0, fitting(most)) });
     lanes = null;
-  }
-
-  /** Nothing is taken without the server before it is noted down. */
-  function noteDown(): boolean {
-    if (noted || note === undefined) return true;
-    try {
-      note.set(true);
-      noted = true;
-    } catch (error) {
-      say(`cannot note down that this machine sends without a server, so it does not: ${(error as Error).message}`);
-    }
-    return noted;
-  }
-
-  /** The server has stored what was used. */
-  function strikeOut(): void {
-    if (!noted || note === undefined) return;
-    try {
-      note.set(false);
-      noted = false;
-    } catch (error) {
-      say(`cannot remove the note that this machine sends without a server: ${(error as Error).message}`);
-    }
   }
 
   function serveAlone(): void {
@@ -280,7 +258,7 @@ export function openQuotaClient(options: QuotaClientOptions): QuotaClient {
       say("the statistics server is gone: this machine goes on by its share");
       phase = "down";
       dues.never("ping");
-      alone = goAlone(desk, { proofAt, horizonMs, silenceMs, guardMs, wall: clock.now(), say, may: noteDown });
+      alone = goAlone(desk, { proofAt, horizonMs, silenceMs, guardMs, wall: clock.now(), say, may: noting.write });
     }
     if (phase === "down") dues.by("share", clock.monotonic());
   }
@@ -328,8 +306,7 @@ export function openQuotaClient(options: QuotaClientOptions): QuotaClient {
       case "shares":
         shares.tell(message);
         if (message.all) {
-          unsure = false;
-          strikeOut();
+          noting.strikeOut();
         }
         link.send({ t: "told", seq: message.seq });
         break;
@@ -362,20 +339,11 @@ export function openQuotaClient(options: QuotaClientOptions): QuotaClient {
       frozen = true;
       helloAt = clock.monotonic();
       closedMeanwhile = [];
-      const open = [...conns.values()];
+      const held = heldOf([...conns.values()]);
       // A hello is one line: what does not fit into it is given up.
-      for (const conn of open.slice(MOST_HELD)) conn.revoke();
-      return {
-        process,
-        ...(note !== undefined && { unsure }),
-        held: open.slice(0, MOST_HELD).map(({ id, lane, path, granted }) => ({
-          conn: id,
-          site: lane.site,
-          publicId: lane.publicId,
-          exchanger: { mx: path.mx, ip: path.ip },
-          granted,
-        })),
-      };
+      const fit = fitting(held);
+      for (const conn of [...conns.values()].slice(fit)) conn.revoke();
+      return { process, ...(note !== undefined && { unsure: noting.unsure }), held: held.slice(0, fit) };
     },
     up,
     message: hear,
@@ -429,11 +397,4 @@ export function openQuotaClient(options: QuotaClientOptions): QuotaClient {
       link.close();
     },
   };
-}
-
-const NEVER = "no statistics server has answered yet";
-
-function remember<T>(map: Map<string, T>, key: string, value: T): void {
-  if (map.size >= MOST_REMEMBERED && !map.has(key)) map.clear();
-  map.set(key, value);
 }

@@ -161,7 +161,8 @@ export function goAlone(
       };
       if (shares.members > 0) {
         meetAll(true);
-        for (const conn of [...desk.mores.values()]) again = Math.min(again, supply(conn) ?? Number.POSITIVE_INFINITY);
+        for (const conn of Array.from(desk.mores.values()))
+          again = Math.min(again, supply(conn) ?? Number.POSITIVE_INFINITY);
         meetAll(false);
       } else for (const pending of desk.pending.values()) desk.holds.set(pending, hold());
       const next = again === Number.POSITIVE_INFINITY ? again : Math.max(now + 20, time.surely(again, now));

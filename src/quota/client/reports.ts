@@ -2,6 +2,7 @@
  * What attempts came to, added up by path until it is told: every second, and within a tenth of one when a reply may matter to back-off
  * rules. Bounded: what does not fit into a report of paths waits no longer than for the next one; samples of replies are cut.
  */
+import { pieces } from "./fit.ts";
 import type { Outcome } from "../../model/outcome.ts";
 import type { Path } from "../../model/traffic.ts";
 import type { ClientMessage, PathReport, ReplySample } from "../messages.ts";
@@ -19,7 +20,6 @@ export interface Reports {
 
 const REPORT_MS = 1000;
 const REPLIES_MS = 100;
-const LINES = 300;
 /** Different samples between two reports; more of them say nothing new. */
 const MOST_SAMPLES = 200;
 const MOST_PATHS = 20_000;
@@ -107,8 +107,8 @@ export function openReports(): Reports {
       const replies = [...samples.values()];
       paths = new Map();
       samples = new Map();
-      for (let i = 0; i < Math.max(sums.length, replies.length); i += LINES)
-        told.push({ t: "report", paths: sums.slice(i, i + LINES), replies: replies.slice(i, i + LINES) });
+      for (const some of pieces(sums)) told.push({ t: "report", paths: some, replies: [] });
+      for (const some of pieces(replies)) told.push({ t: "report", paths: [], replies: some });
       return told;
     },
   };

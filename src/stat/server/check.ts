@@ -182,7 +182,8 @@ function laneReport(value: unknown): LaneReport {
   const m = fields(value, "a lane");
   return {
     site: name(m["site"], "site", MOST_SITE),
-    mx: name(m["mx"], "mx", MOST_NAME),
+    // '' while its exchangers are being looked up.
+    mx: m["mx"] === "" ? "" : name(m["mx"], "mx", MOST_NAME),
     publicId: count(m["publicId"], "publicId"),
     waiting: count(m["waiting"], "waiting"),
     inFlight: count(m["inFlight"], "inFlight"),
