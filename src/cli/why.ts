@@ -2,6 +2,7 @@
  * `postilion why <message|delivery|domain>`: what it waits for, in a sentence. It reads the database and asks the statistics server itself: it
  * needs no token and works with web down, for whoever may read the settings file.
  */
+import { domainToASCII } from "node:url";
 import { systemClock } from "../base/clock.ts";
 import { EXIT } from "../base/exit.ts";
 import type { Settings } from "../config/settings.ts";
@@ -71,10 +72,12 @@ export async function reasonOf(deps: WhyDeps, target: string): Promise<ReasonTol
     const text = `Message ${id} (${found.message.status}): ${whyText(found.why)}`;
     return { text, data: messageWhyAnswer(found), known: found.why.state !== "unknown" };
   }
-  const domain = target
+  const named = target
     .slice(target.lastIndexOf("@") + 1)
     .toLowerCase()
     .replace(/\.$/, "");
+  // The ledger has A-labels.
+  const domain = domainToASCII(named) || named;
   if (!/^[a-z0-9_-]+(\.[a-z0-9_-]+)+$/.test(domain) || domain.length > 253)
     throw new UsageError(`${harmless(target, 100)} is neither the number of a message or delivery nor a domain`);
   const found = await whyDomain(deps, domain);

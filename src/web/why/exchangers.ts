@@ -2,6 +2,7 @@
  * The exchangers of a recipient domain by name, as the mta finds its site (RFC 5321 §5.1, RFC 7505), so that a question about a message can be
  * asked about its site. No addresses are looked up: a site is named by its exchangers, and one that has none is found by the others.
  */
+import { domainToASCII } from "node:url";
 import { promises } from "node:dns";
 import type { Clock } from "../../base/clock.ts";
 import type { MtaSettings } from "../../config/settings.ts";
@@ -51,7 +52,8 @@ export function openExchangers(mta: Pick<MtaSettings, "dns" | "relay">, clock: C
   }
 
   return (given) => {
-    const domain = given.toLowerCase().replace(/\.$/, "");
+    const lower = given.toLowerCase().replace(/\.$/, "");
+    const domain = domainToASCII(lower) || lower;
     if (relay.host !== "") return Promise.resolve({ kind: "names", names: [relay.host.toLowerCase()] });
     if (!isName(domain)) return Promise.resolve({ kind: "none", text: `not a domain: ${harmless(domain, 100)}` });
     const known = kept.get(domain);
