@@ -77,6 +77,15 @@ export async function startAppliance(options: ApplianceOptions): Promise<number>
       ...settings.watchdog,
     });
     kill = () => watchdog.kill();
+    // To a service it means: read your rules again. At a terminal it means that the terminal is gone, and ends everything as ever.
+    const onHup = (): void => {
+      const pid = watchdog.pids().get("stat/0") ?? 0;
+      if (pid > 0) process.kill(pid, "SIGHUP");
+    };
+    if (!process.stdin.isTTY) {
+      process.on("SIGHUP", onHup);
+      releasers.add(() => void process.off("SIGHUP", onHup));
+    }
     releasers.add(() => watchdog.stop());
 
     const code = await watch(options, order, watchdog.ready, token ?? "");
