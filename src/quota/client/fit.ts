@@ -1,7 +1,7 @@
 /** What fits into a line of the protocol, by octets: names of sites and texts are of strangers, and as long as they like. */
 
-/** Of MOST_LINE (256 KB); the rest is for what stands around the list. */
-const ROOM = 200 * 1024;
+/** Of MOST_LINE (256 KB): two lists fit into one line, and what stands around them. */
+const ROOM = 100 * 1024;
 
 /** How many of `items`, from the first one, fit into one line as JSON. */
 export function fitting(items: readonly unknown[], from = 0): number {

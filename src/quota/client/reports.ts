@@ -107,8 +107,10 @@ export function openReports(): Reports {
       const replies = [...samples.values()];
       paths = new Map();
       samples = new Map();
-      for (const some of pieces(sums)) told.push({ t: "report", paths: some, replies: [] });
-      for (const some of pieces(replies)) told.push({ t: "report", paths: [], replies: some });
+      const [some, said] = [pieces(sums), pieces(replies)];
+      // Replies go with the counts they explain: without them greylisting looks like a site in trouble.
+      for (let i = 0; i < Math.max(some.length, said.length); i++)
+        told.push({ t: "report", paths: some[i] ?? [], replies: said[i] ?? [] });
       return told;
     },
   };
