@@ -86,7 +86,10 @@ function takeHeld(books: Books, member: Member, hello: Hello, now: number): void
   const touched = new Set<Counter>();
   for (const { conn: id, site, publicId, exchanger, granted } of hello.held) {
     const known = member.conns.get(id);
-    if (known !== undefined) {
+    // What was granted but not heard may have been taken by its share instead, elsewhere.
+    const same = known?.site === site && known.path.ip === exchanger.ip && known.path.publicId === publicId;
+    if (known !== undefined && !same) dropConn(books, known);
+    else if (known !== undefined) {
       known.granted = granted;
       known.revoked = false;
       touched.add(known.counter);
