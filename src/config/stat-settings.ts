@@ -27,10 +27,7 @@ export const mxRuleSchema = z.strictObject({
   messagesPerDay: limit("Attempts a day (UTC); 0: no limit"),
   bytesPerSecond: limit("Octets a second; 0: no limit"),
   pacing: z.enum(PACINGS).optional().describe("periods: as fast as possible inside a period; smooth: evenly"),
-  tls: z
-    .enum(TLS_MODES)
-    .optional()
-    .describe("STARTTLS: use it if it works, insist on a valid certificate, or never"),
+  tls: z.enum(TLS_MODES).optional().describe("STARTTLS: use it if it works, insist on a valid certificate, or never"),
   connectMs: limit("Time to connect; 0: mta.smtp.connectMs"),
   dataMs: limit("Time for the answer to the final dot; 0: mta.smtp.dotMs"),
   replyMs: limit("Time for every other answer; 0: those of mta.smtp"),

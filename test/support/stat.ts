@@ -49,7 +49,10 @@ export async function joinTestStat(databaseUrl: string): Promise<TestStat> {
 
 async function open(databaseUrl: string): Promise<{ address: string; secretFile: string; close(): Promise<void> }> {
   const dataDir = mkdtempSync(join(tmpdir(), "postilion-stat-"));
-  const settings = parseSettings({ dataDir, stat: { port: 0, horizonMs: 1000, rules: [{ mx: "*", connections: 4, tls: "disabled" }] } });
+  const settings = parseSettings({
+    dataDir,
+    stat: { port: 0, horizonMs: 1000, rules: [{ mx: "*", connections: 4, tls: "disabled" }] },
+  });
   const sql = openSql(databaseUrl, { poolSize: 3, name: "test stat" });
   const stat = await start({ settings, log: silentLog, sql, clock: systemClock });
   return {
