@@ -1,6 +1,6 @@
 /** The process table: which modules there are, in which order they start, and how many processes each has. */
 import type { Settings } from "./config/settings.ts";
-import type { Start } from "./service.ts";
+import type { BareStart, Start } from "./service.ts";
 
 export interface ModuleRow {
   readonly name: string;
@@ -8,7 +8,7 @@ export interface ModuleRow {
   readonly runLevel: number;
   readonly processes: (settings: Settings) => number;
   /** Imported only in the process that runs it. */
-  readonly load: () => Promise<Start>;
+  readonly load: () => Promise<{ readonly start: Start } | { readonly bareStart: BareStart }>;
 }
 
 export const MODULES: readonly ModuleRow[] = [
@@ -16,13 +16,13 @@ export const MODULES: readonly ModuleRow[] = [
     name: "stat",
     runLevel: 10,
     processes: (s) => (s.stat.run ? 1 : 0),
-    load: async () => (await import("./stat/start.ts")).start,
+    load: () => import("./stat/start.ts"),
   },
   {
     name: "mta",
     runLevel: 20,
     processes: (s) => s.mta.processes,
-    load: async () => (await import("./mta/start.ts")).start,
+    load: () => import("./mta/start.ts"),
   },
-  { name: "web", runLevel: 30, processes: () => 1, load: async () => (await import("./web/start.ts")).start },
+  { name: "web", runLevel: 30, processes: () => 1, load: () => import("./web/start.ts") },
 ];

@@ -6,26 +6,30 @@
 import { type Clock, systemClock } from "./base/clock.ts";
 import { EXIT, exitCodeOf, told } from "./base/exit.ts";
 import { type Log, openLog } from "./base/log.ts";
-import { withReleasers } from "./base/releasers.ts";
+import { type Releasers, withReleasers } from "./base/releasers.ts";
 import { openStopOrder } from "./base/stop.ts";
 import type { Settings } from "./config/settings.ts";
 import { requireSchema } from "./db/migrate.ts";
 import { openDatabase, requireAnswer } from "./db/open.ts";
 import { type Sql, openSql } from "./db/sql.ts";
 
-/** What a module's `start` is given. */
-export interface ServiceContext {
+/** What the start of a module is given that runs without the database. */
+export interface BareContext {
   readonly settings: Settings;
   readonly log: Log;
-  /** A pool of `database.poolSize`; closed after the drain. */
-  readonly sql: Sql;
-  /** For connections of another kind (LISTEN). */
-  readonly databaseUrl: string;
   readonly clock: Clock;
   /** Number of this process among those of the module, from 0. */
   readonly slot: number;
   /** Aborts when the drain begins. */
   readonly signal: AbortSignal;
+}
+
+/** What a module's `start` is given. */
+export interface ServiceContext extends BareContext {
+  /** A pool of `database.poolSize`; closed after the drain. */
+  readonly sql: Sql;
+  /** For connections of another kind (LISTEN). */
+  readonly databaseUrl: string;
 }
 
 export interface RunningModule {
@@ -36,13 +40,14 @@ export interface RunningModule {
 }
 
 export type Start = (context: ServiceContext) => Promise<RunningModule>;
+/** Of a module that has to go on when there is no database, and so never asks for one. */
+export type BareStart = (context: BareContext) => Promise<RunningModule>;
 
-export interface Service {
+export type Service = {
   readonly name: string;
   readonly slot: number;
   readonly settings: Settings;
-  readonly start: Start;
-}
+} & ({ readonly start: Start } | { readonly bareStart: BareStart });
 
 /** What a child tells the watchdog. */
 export interface ReadyMessage {
@@ -51,7 +56,8 @@ export interface ReadyMessage {
 }
 
 /** Runs the module until it is told to stop; resolves with the exit code and never rejects. */
-export async function runService({ name, slot, settings, start }: Service): Promise<number> {
+export async function runService(service: Service): Promise<number> {
+  const { name, slot, settings } = service;
   const log = openLog(name, logOptions(settings)).child(slot === 0 ? {} : { slot });
   const child = process.send !== undefined;
   const order = openStopOrder({ child, onSecond: (code) => process.exit(code) });
@@ -64,15 +70,11 @@ export async function runService({ name, slot, settings, start }: Service): Prom
   try {
     await withReleasers(async (releasers) => {
       releasers.add(() => order.close());
-      const { url, port } = settings.database;
-      const database = await openDatabase({ url, port, dataDir: settings.dataDir }, log);
-      releasers.add(() => database.close());
-      const sql = openSql(database.url, { poolSize: settings.database.poolSize, name: `postilion ${name}/${slot}` });
-      releasers.add(() => sql.end({ timeout: 5 }));
-      await requireAnswer(sql);
-      await requireSchema(sql);
-      const context = { settings, log, sql, databaseUrl: database.url, clock: systemClock, slot, signal: order.signal };
-      const running = await start(context);
+      const bare = { settings, log, clock: systemClock, slot, signal: order.signal };
+      const running =
+        "bareStart" in service
+          ? await service.bareStart(bare)
+          : await service.start({ ...bare, ...(await openLedger(service, log, releasers)) });
       releasers.add(() => running.drain());
       tellParent({ type: "ready", port: running.port ?? 0 });
       log.info(running.port === undefined ? {} : { port: running.port }, "ready");
@@ -87,6 +89,22 @@ export async function runService({ name, slot, settings, start }: Service): Prom
     log.error({ err: error }, told(error).split("\n")[0] ?? "failed");
     return exitCodeOf(error);
   }
+}
+
+/** The database, answering and of this version's schema. */
+async function openLedger(
+  { name, slot, settings }: Service,
+  log: Log,
+  releasers: Releasers,
+): Promise<Pick<ServiceContext, "sql" | "databaseUrl">> {
+  const { url, port, poolSize } = settings.database;
+  const database = await openDatabase({ url, port, dataDir: settings.dataDir }, log);
+  releasers.add(() => database.close());
+  const sql = openSql(database.url, { poolSize, name: `postilion ${name}/${slot}` });
+  releasers.add(() => sql.end({ timeout: 5 }));
+  await requireAnswer(sql);
+  await requireSchema(sql);
+  return { sql, databaseUrl: database.url };
 }
 
 function tellParent(message: ReadyMessage): void {

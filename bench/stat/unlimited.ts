@@ -49,11 +49,9 @@ const settings = loadSettings(values.config, process.env);
 async function runModule(): Promise<number> {
   const row = MODULES.find((module) => module.name === name);
   if (row === undefined) throw new Error(`no module ${name}`);
-  const start =
-    name === "mta"
-      ? (context: Parameters<typeof startMta>[0]) => startMta({ ...context, traffic: unlimited })
-      : await row.load();
-  return runService({ name, slot: Number(values.slot), settings, start });
+  const service = { name, slot: Number(values.slot), settings };
+  if (name !== "mta") return runService({ ...service, ...(await row.load()) });
+  return runService({ ...service, start: (context) => startMta({ ...context, traffic: unlimited }) });
 }
 
 process.exitCode =

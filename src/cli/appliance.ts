@@ -46,5 +46,5 @@ export async function run(config: string | undefined, name: string, slot: number
     );
   }
   const settings = loadSettings(config, process.env);
-  return runService({ name, slot, settings, start: await row.load() });
+  return runService({ name, slot, settings, ...(await row.load()) });
 }

@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { affinityProblems } from "./affinities.ts";
 import { statSettingsSchema } from "./stat-settings.ts";
+import { redirectorSettingsSchema, trackingSettingsSchema, workflowSettingsSchema } from "./tracking-settings.ts";
 
 const ms = (fallback: number, text: string) => z.number().int().min(0).default(fallback).describe(text);
 const count = (fallback: number, text: string, min = 1) => z.number().int().min(min).default(fallback).describe(text);
@@ -208,11 +209,9 @@ export const settingsSchema = z.strictObject({
   watchdog,
   dkim: z.array(dkim).default([]).describe("Signing keys; every key whose domain matches signs"),
   returnPathDomain: z.string().default("bounces.localhost").describe("Default domain of the envelope sender"),
-  tracking: z
-    .strictObject({
-      url: z.string().default("").describe("Base address of the redirection server, used for one-click unsubscribe"),
-    })
-    .prefault({}),
+  tracking: trackingSettingsSchema,
+  redirector: redirectorSettingsSchema,
+  workflow: workflowSettingsSchema,
   tokenKeyFile: z
     .string()
     .default("")

@@ -81,6 +81,42 @@ export interface Attachment {
   readonly contentId: string;
 }
 
+/** How a content is tracked (ops/tracking.md). */
+export interface Tracking {
+  /** Base address of the redirection server, without trailing slash. */
+  readonly url: string;
+  /** Links of the HTML part. */
+  readonly clicks: boolean;
+  /** The open pixel. */
+  readonly opens: boolean;
+  /** Links of the text part too. */
+  readonly textLinks: boolean;
+  /** Also links whose label is itself a URL: phishing filters compare the two. */
+  readonly urlLabels: boolean;
+  /** No recipient in links and pixel. */
+  readonly anonymous: boolean;
+  /** A link no person can see, to know machines by. */
+  readonly trap: boolean;
+  /** A delivery of one message: its links name no delivery, so that contents are compiled once for many of them. */
+  readonly single: boolean;
+}
+
+/** A link of a content that is tracked, or that was left alone. */
+export interface ContentLink {
+  /** From 1, in the order of the content: what tracked links and statistics call it. */
+  readonly number: number;
+  readonly part: "html" | "text";
+  /** As a template where it is personalised. */
+  readonly url: string;
+  readonly personalised: boolean;
+  /** `data-track-name`, else the text of the link, '' when it has none. */
+  readonly label: string;
+  /** `data-track-category`. */
+  readonly category: string;
+  /** '' for a tracked one, else why it is left alone. */
+  readonly untracked: string;
+}
+
 /** What is the same for every recipient of a delivery: stored once under its hash, compiled once a thread. */
 export interface Content {
   /** Templates (Handlebars). `html` or `text` is '' when the part is absent; at least one is there. */
@@ -110,6 +146,8 @@ export interface Content {
   } | null;
   /** Feedback-ID as Gmail reads it, already complete (`a:b:c:sender`); '' for none. */
   readonly feedbackId: string;
+  /** Absent: not tracked. */
+  readonly tracking?: Tracking;
 }
 
 /** How a delivery is sent; no part of it changes a byte of a message. */

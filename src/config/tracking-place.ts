@@ -1,0 +1,40 @@
+/** What redirection servers, web and workflow must agree on: where each is, and the secret they show each other. */
+import { type Log, silentLog } from "../base/log.ts";
+import { loadSecretFile } from "./secret-file.ts";
+import type { Settings } from "./settings.ts";
+
+/** The text of `tracking.secretFile`, or of keys/tracking.secret under dataDir. Faults: KEY_UNREADABLE. */
+export function loadTrackingSecret(
+  { dataDir, tracking }: Pick<Settings, "dataDir" | "tracking">,
+  log: Log = silentLog,
+): Buffer {
+  return loadSecretFile(
+    { named: tracking.secretFile, fallback: "keys/tracking.secret", setting: "tracking.secretFile", dataDir },
+    log,
+  );
+}
+
+/** Does this machine run a redirection server? */
+export function runsRedirector({ tracking, redirector }: Pick<Settings, "tracking" | "redirector">): boolean {
+  return redirector.run && tracking.url !== "";
+}
+
+/** Base addresses of the redirection servers whose log is pulled. */
+export function redirectorsOf(settings: Settings): readonly string[] {
+  const { workflow, redirector } = settings;
+  if (workflow.redirectors.length > 0) return workflow.redirectors;
+  if (!runsRedirector(settings)) return [];
+  return [ownBase(redirector.tls.length > 0 ? "https" : "http", redirector.host, redirector.port)];
+}
+
+/** Base address of the web module, as a redirection server reaches it. */
+export function webOf({ redirector, web }: Pick<Settings, "redirector" | "web">): string {
+  return redirector.web || ownBase("http", web.host, web.port);
+}
+
+/** A server of this machine: one that listens everywhere is reached on loopback. */
+function ownBase(scheme: string, host: string, port: number): string {
+  if (host === "0.0.0.0" || host === "") return `${scheme}://127.0.0.1:${port}`;
+  if (host === "::") return `${scheme}://[::1]:${port}`;
+  return `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
