@@ -92,12 +92,12 @@ export function openIdPool(sql: Sql, clock: Clock): IdPool {
     const volume = await sharedVolume(sql);
     next = await takeIds(sql, volume, BLOCK);
     end = next + BLOCK;
-    takenAt = clock.now();
+    takenAt = clock.monotonic();
   }
 
   return {
     async take(count) {
-      while (next + count > end || clock.now() > takenAt + BLOCK_AGE_MS) {
+      while (next + count > end || clock.monotonic() > takenAt + BLOCK_AGE_MS) {
         refilling ??= refill().finally(() => (refilling = undefined));
         await refilling;
       }

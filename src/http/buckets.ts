@@ -17,7 +17,7 @@ export function openBuckets(clock: Clock, perSecond: number, burst: number = per
   const most = 10_000;
   return {
     take(caller) {
-      const now = clock.now();
+      const now = clock.monotonic();
       const level = levels.get(caller) ?? { left: burst, at: now };
       level.left = Math.min(burst, level.left + (Math.max(0, now - level.at) / 1000) * perSecond);
       level.at = now;

@@ -54,13 +54,13 @@ export function openConnect(deps: ConnectDeps): Connect {
 
   function rest(key: LaneKey, ip: string): void {
     const before = resting.get(pathName(key, ip))?.failures ?? 0;
-    const until = clock.now() + Math.min(REST_MOST_MS, REST_MS * 2 ** before);
+    const until = clock.monotonic() + Math.min(REST_MOST_MS, REST_MS * 2 ** before);
     resting.set(pathName(key, ip), { until, failures: before + 1 });
   }
 
   /** Those that do not rest, in their order, to be chosen from by preference; when all do, one by one as their rest ends. */
   function groups(key: LaneKey, found: readonly Candidate[]): (readonly Candidate[])[] {
-    const now = clock.now();
+    const now = clock.monotonic();
     const awake = found.filter(({ ip }) => restsUntil(key, ip) <= now);
     if (awake.length > 0) return [...Map.groupBy(awake, ({ preference }) => preference).values()];
     return found.toSorted((a, b) => restsUntil(key, a.ip) - restsUntil(key, b.ip)).map((one) => [one]);
@@ -97,9 +97,9 @@ export function openConnect(deps: ConnectDeps): Connect {
     const { publicId } = key;
     if (path === undefined) return outcome("unreachable", "local", { text: "the lane has no route" });
     const quota: LaneKey = { ...key, site: plainSite(key.site) };
-    const began = clock.now();
+    const began = clock.monotonic();
     let waited = 0;
-    const late = (): boolean => clock.now() - began - waited >= ATTEMPT_MS;
+    const late = (): boolean => clock.monotonic() - began - waited >= ATTEMPT_MS;
     const found = await findCandidates({ resolver, policies, allowed }, path, late);
     if ("kind" in found) return found;
     let last: Outcome = outcome("unreachable", "connect", { text: "no exchanger could be tried" });
@@ -108,10 +108,10 @@ export function openConnect(deps: ConnectDeps): Connect {
     for (let tried = 0; tried < ADDRESSES && (tried === 0 || !late()); tried++) {
       const choice = left[0]?.slice(0, CHOICE) ?? [];
       if (choice.length === 0) break;
-      const asked = clock.now();
+      const asked = clock.monotonic();
       const grant = await traffic.connection(quota, choice, urgent, signal);
       if (grant === null || !(await events.granted(grant, choice.length))) return null;
-      waited += clock.now() - asked;
+      waited += clock.monotonic() - asked;
       const { mx, ip } = grant.exchanger;
       const result = await openTo(deps.path(key) ?? path, grant, events);
       if (!("kind" in result)) {

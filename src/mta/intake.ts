@@ -66,7 +66,7 @@ export function openIntake(deps: IntakeDeps): Intake {
   const parts = new Map<number, HeldPart>();
   /** Claimed, and being loaded. */
   const loading = new Set<number>();
-  /** Deliveries that had nothing due when last asked, until when (epoch ms) and with which domains left out. */
+  /** Deliveries that had nothing due when last asked, until when (monotonic) and with which domains left out. */
   const empty = new Map<number, { until: number; under: string }>();
   const shares = openShares(PRIORITIES.map((name) => settings.fairness[name]));
   const urgentWindow = Math.max(1, Math.floor(window / 4));
@@ -100,8 +100,12 @@ export function openIntake(deps: IntakeDeps): Intake {
     });
   }
 
+  /** The list is read again: a delivery that had nothing due may have been left out of it. */
   function wakeIn(ms: number): void {
-    clock.after(ms, wake);
+    clock.after(ms, () => {
+      activeStale = true;
+      wake();
+    });
   }
 
   async function run(): Promise<void> {
@@ -140,7 +144,7 @@ export function openIntake(deps: IntakeDeps): Intake {
       await accept(taken);
       full = taken.length === TAKE_OVER_PARTS && heldBulk < window;
     }
-    for (const [id, { until }] of empty) if (until < clock.now()) empty.delete(id);
+    for (const [id, { until }] of empty) if (until < now) empty.delete(id);
   }
 
   async function close(): Promise<void> {
@@ -202,7 +206,7 @@ export function openIntake(deps: IntakeDeps): Intake {
     const able = active.filter((d) => {
       if (d.affinity !== affinity) return false;
       const nothing = empty.get(d.id);
-      return nothing === undefined || nothing.until <= now || nothing.under !== under;
+      return nothing === undefined || nothing.until <= clock.monotonic() || nothing.under !== under;
     });
     const holding = new Map<number, number>();
     for (const part of parts.values()) holding.set(part.delivery.id, (holding.get(part.delivery.id) ?? 0) + part.open);
@@ -228,11 +232,11 @@ export function openIntake(deps: IntakeDeps): Intake {
     const due = await nextDue(sql, ids);
     const now = clock.now();
     for (const id of ids) {
-      const next = due.get(id) ?? Number.POSITIVE_INFINITY;
+      const inMs = (due.get(id) ?? Number.POSITIVE_INFINITY) - now;
       // What is due and was not claimed lies in domains that are left out.
-      const until = Math.min(now + TICK_MS, next > now ? next : Number.POSITIVE_INFINITY);
-      empty.set(id, { until, under });
-      if (until < now + TICK_MS) wakeIn(until - now + 1);
+      const restMs = Math.min(TICK_MS, inMs > 0 ? inMs : Number.POSITIVE_INFINITY);
+      empty.set(id, { until: clock.monotonic() + restMs, under });
+      if (restMs < TICK_MS) wakeIn(restMs + 1);
     }
   }
 

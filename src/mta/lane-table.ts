@@ -66,7 +66,7 @@ export function openLaneTable(clock: Clock, openLane: (key: LaneKey) => Lane): L
     path: (key) => lanes.get(laneName(key))?.path,
     ofSite: (plain) => bySite.get(plain) ?? [],
     sweep() {
-      const now = clock.now();
+      const now = clock.monotonic();
       if (now < sweepAt) return;
       sweepAt = now + SWEEP_MS;
       for (const [name, { lane }] of lanes) {

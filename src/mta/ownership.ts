@@ -66,14 +66,14 @@ export async function openOwnership(deps: OwnershipDeps): Promise<Ownership> {
 }
 
 async function claim({ sql, owner, identity, leaseMs, clock, log, signal }: OwnershipDeps): Promise<void> {
-  const began = clock.now();
+  const began = clock.monotonic();
   let holder = await claimOwner(sql, owner, identity, leaseMs);
   if (holder === "") return;
   const first = holder;
   log.warn({ owner, waitMs: leaseMs }, `${holder}: waiting whether it is dead`);
   while (holder !== "") {
     // The sentence says when it was last seen: when it changes, the other lives. The watchdog's patience (`readyMs`) may end before the lease.
-    if (holder !== first || clock.now() - began > leaseMs + AGAIN_MS || signal.aborted)
+    if (holder !== first || clock.monotonic() - began > leaseMs + AGAIN_MS || signal.aborted)
       throw new Fault("OWNER_TAKEN", holder);
     await pause(clock, signal);
     holder = await claimOwner(sql, owner, identity, leaseMs);

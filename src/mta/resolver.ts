@@ -227,11 +227,11 @@ function openCache<T>(
   const making = new Map<string, Promise<T>>();
   return (name, make) => {
     const known = kept.get(name);
-    if (known !== undefined && known.until > clock.now()) return Promise.resolve(known.value);
+    if (known !== undefined && known.until > clock.monotonic()) return Promise.resolve(known.value);
     const running = making.get(name);
     if (running !== undefined) return running;
     const made = make().then((value) => {
-      kept.set(name, { value, until: clock.now() + keptMs(value) });
+      kept.set(name, { value, until: clock.monotonic() + keptMs(value) });
       return value;
     });
     making.set(name, made);

@@ -71,10 +71,10 @@ async function attempt(
   let finding = before;
   const check = target.demand?.check.kind ?? (tls === "required" ? "pkix" : "none");
   const link: TlsLink = { mx, ip, localAddress, check, finding: () => finding };
-  const startedAt = clock.now();
+  const startedAt = clock.monotonic();
   const unreachable = (refusal: Refusal, transcript: readonly string[]): Attempt => {
     const { stage, code, enhanced, text, tlsFailed } = refusal;
-    const latencyMs = clock.now() - startedAt;
+    const latencyMs = Math.round(clock.monotonic() - startedAt);
     const parts = { code, enhanced, text, mx, remoteIp: ip, publicId: target.publicId, latencyMs, transcript };
     const result = outcome("unreachable", stage, parts);
     const found = refusal.finding ?? null;

@@ -122,7 +122,7 @@ export function openSites(deps: SitesDeps): Sites {
       }
       const touched = new Set<Lane>();
       if (known.size >= KNOWN_MOST) known.clear();
-      known.set(domain, { ...found, until: clock.now() + KNOWN_MS });
+      known.set(domain, { ...found, until: clock.monotonic() + KNOWN_MS });
       for (const held of messages) enter(held, found, touched);
       for (const lane of touched) lane.pump();
     });
@@ -163,7 +163,7 @@ export function openSites(deps: SitesDeps): Sites {
 
   return {
     place(messages) {
-      const now = clock.now();
+      const now = clock.monotonic();
       const touched = new Set<Lane>();
       for (const held of messages) {
         const there = known.get(held.domain);
@@ -172,7 +172,7 @@ export function openSites(deps: SitesDeps): Sites {
           const asked = waiting.get(held.domain);
           if (asked !== undefined) asked.messages.push(held);
           else {
-            waiting.set(held.domain, { since: now, messages: [held], routed: false });
+            waiting.set(held.domain, { since: clock.now(), messages: [held], routed: false });
             ask(held.domain);
           }
         }

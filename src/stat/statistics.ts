@@ -137,7 +137,11 @@ export async function openStatistics(deps: StatisticsDeps): Promise<Statistics> 
 
   const totals = emptyValues();
   let timer: Timer | null = null;
-  let forgetAt = clock.now() + HOUR_MS / 2;
+  let forgetAt = clock.monotonic() + HOUR_MS / 2;
+  /** The server's time as last told, and when: this machine's own clock may be put forward, and would forget what is new. */
+  let told = clock.now();
+  let toldAt = clock.monotonic();
+  const serverNow = (): number => told + clock.monotonic() - toldAt;
   let closed = false;
 
   async function write(): Promise<void> {
@@ -149,15 +153,15 @@ export async function openStatistics(deps: StatisticsDeps): Promise<Statistics> 
       // 20,000 paths take 100 ms: whoever waits for a grant does not wait for them.
       if (++count % AT_ONCE === 0) await breathe();
     }
-    paths.forgetSilent(clock.now() - HOUR_MS);
+    paths.forgetSilent(serverNow() - HOUR_MS);
     await outbox.flush();
   }
 
   async function forgetOld(): Promise<void> {
-    if (clock.now() < forgetAt) return;
-    forgetAt = clock.now() + HOUR_MS;
+    if (clock.monotonic() < forgetAt) return;
+    forgetAt = clock.monotonic() + HOUR_MS;
     try {
-      while (!closed && (await deps.forgetRows(clock.now() - KEPT_MS, FORGET_ROWS)) === FORGET_ROWS);
+      while (!closed && (await deps.forgetRows(serverNow() - KEPT_MS, FORGET_ROWS)) === FORGET_ROWS);
     } catch (error) {
       log.warn({ err: error }, "old statistics are not deleted yet");
     }
@@ -171,6 +175,8 @@ export async function openStatistics(deps: StatisticsDeps): Promise<Statistics> 
 
   return {
     observe(reports, replies, now) {
+      told = now;
+      toldAt = clock.monotonic();
       for (const report of reports) {
         const path = paths.get(report, now);
         addCounts(

@@ -68,7 +68,8 @@ export function openChild({
 
   const begin = (): void => {
     const child = launch();
-    const beganAt = clock.now();
+    const beganAt = clock.monotonic();
+    const livedMs = (): number => Math.round(clock.monotonic() - beganAt);
     current = child;
     let ended = false;
     const overdue = clock.after(readyMs, () => {
@@ -79,7 +80,7 @@ export function openChild({
       if (!isReady(message)) return;
       overdue.cancel();
       everReady = true;
-      log.info({ child: name, process: child.pid, tookMs: clock.now() - beganAt }, "child is ready");
+      log.info({ child: name, process: child.pid, tookMs: livedMs() }, "child is ready");
       first.resolve(message.port);
     });
     const onEnd = (code: number, how: string): void => {
@@ -87,7 +88,7 @@ export function openChild({
       ended = true;
       overdue.cancel();
       current = null;
-      after(code, how, clock.now() - beganAt);
+      after(code, how, livedMs());
     };
     // A program that cannot be started at all has no exit, only an error.
     child.on("error", (error) => {

@@ -23,9 +23,9 @@ export function addProgressRoute(context: ApiContext): void {
   /** The delivery as it was at most a second ago. */
   function look(id: number): Promise<DeliveryRecord | null> {
     const last = looks.get(id);
-    if (last !== undefined && clock.now() - last.at < LOOK_MS - 50) return last.found;
+    if (last !== undefined && clock.monotonic() - last.at < LOOK_MS - 50) return last.found;
     const found = findDelivery(sql, id);
-    looks.set(id, { at: clock.now(), found });
+    looks.set(id, { at: clock.monotonic(), found });
     if (looks.size > MOST_STREAMS) looks.delete(looks.keys().next().value!);
     return found;
   }

@@ -25,6 +25,8 @@ test("a bucket gives its burst, then its rate, to each caller apart", async () =
   expect(taken("b", 20)).toBe(5);
   await clock.advance(300);
   expect(taken("a", 20)).toBe(3);
+  clock.jump(3_600_000);
+  expect(taken("a", 20)).toBe(0);
   await clock.advance(3_600_000);
   expect(taken("a", 20)).toBe(5);
 });

@@ -143,6 +143,30 @@ test("when all of them rest, those whose rest ends first are tried first", async
   expect(tried.slice(0, 2)).toEqual(all.slice(5));
 });
 
+test.each([
+  ["forward", 3_600_000],
+  ["back", -3_600_000],
+])("the system's clock is put %s: a rest is as long as it was, and so is an attempt", async (_name, ms) => {
+  let jumps = false;
+  const { clock, connect, tried } = scene({
+    exchangers: { mx0: numbered(6) },
+    open: () => {
+      if (jumps) clock.jump(ms);
+      return DEAD;
+    },
+    openMs: 100,
+  });
+  await connect();
+  clock.jump(ms);
+  await connect();
+  // The sixth has not been tried yet; the others rest.
+  expect(tried.splice(0)).toEqual(numbered(6));
+  await clock.advance(4000);
+  jumps = true;
+  await connect();
+  expect(tried).toEqual(numbered(5));
+});
+
 test("the first session ends the attempt; its address no longer rests", async () => {
   let dead = true;
   const { clock, connect, tried } = scene({

@@ -104,6 +104,20 @@ test("the wait ends after a lease, and when the process is told to stop", async 
   expect(stopped.clock.pending).toBe(0);
 });
 
+test("the system's clock is put forward while a dead holder is waited for: no fault, its lease is waited for", async () => {
+  await claimOwner(db.sql, "jump/0", "a", LEASE);
+  const { opened, clock, second } = open("jump/0", "b");
+  await until(() => clock.pending > 0, { what: "it to wait" });
+  clock.jump(3_600_000);
+  await second();
+  await until(() => clock.pending > 0, { what: "it to have asked again" });
+  await db.sql`update mta set seen_at = seen_at - interval '61 s' where owner = 'jump/0' and identity = 'a'`;
+  const taken = until(async () => (await holder("jump/0")) === "b");
+  await second();
+  await taken;
+  await (await opened).close();
+});
+
 test("who lost the name does not give back another's", async () => {
   const { opened } = open("lost/0", "a");
   const ownership = await opened;

@@ -224,6 +224,16 @@ describe.each([false, true])("trustAd %s", (trusted) => {
       expect(await resolver.route("late.test")).toMatchObject({ kind: "site" });
     });
 
+    test("kept as long when the system's clock is put back", async () => {
+      const clock = handClock();
+      const resolver = open({ cacheMs: 1000 }, clock);
+      await resolver.route("two.test");
+      clock.jump(-3_600_000);
+      server.zones = { "two.test": { MX: [[1, "c.test"]] }, "c.test": { A: ["192.0.2.99"] } };
+      await clock.advance(1000);
+      expect(await resolver.route("two.test")).toMatchObject({ site: "c.test" });
+    });
+
     test("a thousand domains at once are all answered", async () => {
       const resolver = open({ timeoutMs: 2000, tries: 3 });
       const domains = Array.from({ length: 1000 }, (_, i) => `d${i}.many.test`);

@@ -1,7 +1,8 @@
 /** Every way a server can fail, at every stage, in each of the three ways a session speaks. */
 import { afterEach, describe, expect, test } from "vitest";
+import { systemClock } from "../../src/base/clock.ts";
 import type { OutcomeKind, Stage } from "../../src/model/outcome.ts";
-import { ehlo, openScriptServer, type Peer, type ScriptServer } from "../support/script-server.ts";
+import { ehlo, hello, openScriptServer, type Peer, type ScriptServer } from "../support/script-server.ts";
 import { openTestSession, testMessage, tryTestSession } from "../support/session.ts";
 import { until } from "../support/until.ts";
 
@@ -181,3 +182,20 @@ for (const [way, offered] of Object.entries(WAYS)) {
     }
   });
 }
+
+test.each([
+  ["forward", 3_600_000],
+  ["back", -3_600_000],
+])("the system's clock is put %s while a server is silent: its time is as long as it was", async (_name, ms) => {
+  server = await openScriptServer((peer) => hello(peer));
+  let ahead = 0;
+  const clock = { ...systemClock, now: () => Date.now() + ahead };
+  const session = await openTestSession(server.port, { clock, settings: { mailMs: SHORT } });
+  const submitted = session.submit(testMessage(1));
+  ahead = ms;
+  const got = await submitted;
+  expect(got).toMatchObject({ kind: "unreachable", stage: "mail", text: "no reply to MAIL within 0.06 s" });
+  expect(Number.isInteger(got.latencyMs)).toBe(true);
+  expect(got.latencyMs).toBeGreaterThanOrEqual(SHORT - 1);
+  expect(got.latencyMs).toBeLessThan(600_000);
+});

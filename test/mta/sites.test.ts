@@ -8,6 +8,7 @@ import { outcome } from "../../src/model/outcome.ts";
 import { markSite, plainSite } from "../../src/model/site-mark.ts";
 import type { Held } from "../../src/mta/held.ts";
 import { openLane } from "../../src/mta/lane.ts";
+import type { Resolver } from "../../src/mta/resolver.ts";
 import { openSites, type Sites, type SitesDeps } from "../../src/mta/sites.ts";
 import { type HandClock, handClock } from "../support/clock.ts";
 import { held, part } from "../support/lane.ts";
@@ -38,6 +39,7 @@ function scene(
     places?: boolean;
     policies?: SitesDeps["policies"];
     connect?: (publicId: number) => Outcome | null;
+    resolver?: Resolver;
   } = {},
 ): Scene {
   const clock = handClock();
@@ -53,7 +55,7 @@ function scene(
     settings,
     traffic,
     policies: options.policies ?? null,
-    resolver: loopbackResolver,
+    resolver: options.resolver ?? loopbackResolver,
     openLane: (key) =>
       openLane(key, {
         clock,
@@ -221,6 +223,21 @@ test("domains are full when every IP that may serve them is held or full", async
   traffic.holdSite(SITE, 1, null);
   await clock.advance(0);
   expect(sites.saturatedDomains("default", false)).toEqual(["two.example"]);
+});
+
+test("where a domain's mail goes is asked anew after half a minute, also when the system's clock is put back", async () => {
+  let asked = 0;
+  const route: Resolver["route"] = (domain) => (asked++, loopbackResolver.route(domain));
+  const { sites, clock } = scene({ resolver: { ...loopbackResolver, route } });
+  sites.place(some(1));
+  await clock.advance(0);
+  clock.jump(-3_600_000);
+  await clock.advance(29_000);
+  sites.place(some(1));
+  expect(asked).toBe(1);
+  await clock.advance(1_000);
+  sites.place(some(1));
+  expect(asked).toBe(2);
 });
 
 test("reports: what waits in lanes with its hold, and what waits for DNS", async () => {

@@ -117,6 +117,17 @@ describe("live", () => {
   });
 });
 
+test("this machine's clock is put forward: nothing that is new is forgotten", async () => {
+  const asked: number[] = [];
+  const s = await start({ writeRows: async () => {}, forgetRows: async (before) => asked.push(before) });
+  s.observe([report()], [], NOON);
+  clock.jump(90 * 24 * 60 * MINUTE);
+  await clock.advance(31 * MINUTE);
+  expect(s.paths("mx.a.example", NOON + 31 * MINUTE)).toMatchObject([{ hour: { attempts: 10 } }]);
+  expect(asked).toHaveLength(1);
+  expect(NOON - asked[0]!).toBeGreaterThan(29 * 24 * 60 * MINUTE);
+});
+
 describe("hostile reports", () => {
   test("numbers that are none are not added", async () => {
     const s = await start();

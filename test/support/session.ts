@@ -1,5 +1,5 @@
 /** Sessions for tests: a target on loopback, settings with times a test can wait for, and what the session told its owner. */
-import { systemClock } from "../../src/base/clock.ts";
+import { type Clock, systemClock } from "../../src/base/clock.ts";
 import { parseSettings, type SmtpSettings } from "../../src/config/settings.ts";
 import type { Outcome } from "../../src/model/outcome.ts";
 import type { Session, SessionEvents, SessionTarget, WireMessage } from "../../src/mta/session-contract.ts";
@@ -12,6 +12,7 @@ export interface SessionOptions {
   readonly settings?: Partial<SmtpSettings>;
   readonly events?: Partial<SessionEvents>;
   readonly memory?: TlsMemory;
+  readonly clock?: Clock;
 }
 
 export function smtpSettings(parts: Partial<SmtpSettings> = {}): SmtpSettings {
@@ -39,7 +40,7 @@ export function testTlsMemory(): TlsMemory {
 
 export async function tryTestSession(port: number, options: SessionOptions = {}): Promise<Session | Outcome> {
   return await openSession(
-    { clock: systemClock, tlsMemory: options.memory ?? testTlsMemory() },
+    { clock: options.clock ?? systemClock, tlsMemory: options.memory ?? testTlsMemory() },
     sessionTarget(port, options.target),
     smtpSettings(options.settings),
     { permit: () => true, change() {}, ...options.events },

@@ -6,7 +6,7 @@
 import type { Clock, Timer } from "../../base/clock.ts";
 
 export interface Deadline {
-  /** Epoch ms of the next wait that may end; Infinity for none. */
+  /** When the next wait may end, on the clock's `monotonic`; Infinity: none. */
   set(at: number): void;
   close(): void;
 }
@@ -19,13 +19,13 @@ export function openDeadline(clock: Clock, passed: () => void): Deadline {
   function arm(): void {
     timer?.cancel();
     timerAt = at;
-    timer = clock.after(at - clock.now(), fire);
+    timer = clock.after(at - clock.monotonic(), fire);
   }
   function fire(): void {
     timer = null;
     timerAt = Infinity;
     if (at === Infinity) return;
-    if (clock.now() < at) return arm();
+    if (clock.monotonic() < at) return arm();
     at = Infinity;
     passed();
   }

@@ -69,7 +69,7 @@ export function openFlow(wire: Wire, { clock, target, settings, offered, events 
       const job = waiting.shift();
       if (job === undefined) break;
       current = job;
-      job.startedAt = clock.now();
+      job.startedAt = clock.monotonic();
       if (streaming) permitted(job, () => chunk(job));
       else if (pipelining) say.envelope(job);
       else say.first(job);

@@ -21,7 +21,7 @@ export interface Slot extends Mark {
 export interface Job {
   readonly message: WireMessage;
   readonly resolve: (outcome: Outcome) => void;
-  /** Epoch ms of its first command, 0 before. */
+  /** When its first command was said (monotonic), 0 before. */
   startedAt: number;
   settled: boolean;
   /** MAIL was accepted, so the server has a transaction open until a dot or RSET. */
@@ -71,7 +71,7 @@ export function openJobs(wire: Wire, target: SessionTarget, clock: Clock): Jobs 
       remoteIp: target.ip,
       publicId: target.publicId,
       tls: wire.tls,
-      latencyMs: job.startedAt === 0 ? 0 : clock.now() - job.startedAt,
+      latencyMs: job.startedAt === 0 ? 0 : Math.round(clock.monotonic() - job.startedAt),
       transcript: kind === "accepted" ? NO_LINES : wire.transcript.lines(),
     });
   }

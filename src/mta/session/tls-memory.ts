@@ -41,8 +41,8 @@ export function openTlsMemory(clock: Clock, options: TlsMemoryOptions = {}): Tls
   const findings = openRecent<string, TlsFinding>(SESSION_LIMIT);
   let context: SecureContext | null = null;
   return {
-    broken: (mx) => (brokenUntil.get(mx) ?? 0) > clock.now(),
-    breaks: (mx) => brokenUntil.set(mx, clock.now() + BROKEN_MS),
+    broken: (mx) => (brokenUntil.get(mx) ?? 0) > clock.monotonic(),
+    breaks: (mx) => brokenUntil.set(mx, clock.monotonic() + BROKEN_MS),
     works: (mx) => brokenUntil.delete(mx),
     session: (key) => sessions.get(key),
     keepSession: (key, session) => sessions.set(key, session),

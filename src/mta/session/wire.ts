@@ -87,7 +87,7 @@ export function openWire(first: Socket, clock: Clock, blockMs: number): Wire {
   /** Writes given to the socket, and those the system took from it. */
   let given = 0;
   let taken = 0;
-  /** When the listener's wait and the wait for the socket to take bytes end. */
+  /** When the listener's wait and the wait for the socket to take bytes end (monotonic). */
   let lateAt = Infinity;
   let stalledAt = Infinity;
 
@@ -146,7 +146,7 @@ export function openWire(first: Socket, clock: Clock, blockMs: number): Wire {
       outbox.writeBlock(socket, onTaken);
       full = socket.writableNeedDrain;
       if (stalledAt === Infinity && socket.writableLength > 0) {
-        stalledAt = clock.now() + blockMs;
+        stalledAt = clock.monotonic() + blockMs;
         deadline.set(Math.min(lateAt, stalledAt));
       }
       listener?.handed();
@@ -155,7 +155,7 @@ export function openWire(first: Socket, clock: Clock, blockMs: number): Wire {
   /** A write was taken by the system: the next one has `blockMs` of its own. */
   function onTaken(): void {
     taken++;
-    if (stalledAt !== Infinity) stalledAt = taken === given ? Infinity : clock.now() + blockMs;
+    if (stalledAt !== Infinity) stalledAt = taken === given ? Infinity : clock.monotonic() + blockMs;
   }
   function onDrain(): void {
     full = false;
@@ -163,7 +163,7 @@ export function openWire(first: Socket, clock: Clock, blockMs: number): Wire {
   }
 
   function timeUp(): void {
-    const now = clock.now();
+    const now = clock.monotonic();
     if (now >= stalledAt) return lose(`the server took no data for ${blockMs / 1000} s`);
     if (now >= lateAt) {
       lateAt = Infinity;
@@ -214,7 +214,7 @@ export function openWire(first: Socket, clock: Clock, blockMs: number): Wire {
     },
     mark: outbox.add,
     expect(ms) {
-      lateAt = ms === 0 ? Infinity : clock.now() + ms;
+      lateAt = ms === 0 ? Infinity : clock.monotonic() + ms;
       deadline.set(Math.min(lateAt, stalledAt));
     },
     secure(options, { judge, keep }) {

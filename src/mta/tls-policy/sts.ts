@@ -92,8 +92,8 @@ export function openSts(deps: StsDeps): Sts {
   async function share(since: number): Promise<void> {
     try {
       for (const stored of await store.load(since)) keep(stored);
-      if (clock.now() >= dropAt) {
-        dropAt = clock.now() + DAY_MS;
+      if (clock.monotonic() >= dropAt) {
+        dropAt = clock.monotonic() + DAY_MS;
         await store.dropExpired();
       }
     } catch (error) {
@@ -122,7 +122,7 @@ export function openSts(deps: StsDeps): Sts {
   function refresh(domain: string, id: string): Promise<void> {
     const running = fetching.get(domain);
     if (running !== undefined) return running;
-    if (fetching.size >= FETCHES || closed || (failures.get(domain) ?? 0) > clock.now()) return Promise.resolve();
+    if (fetching.size >= FETCHES || closed || (failures.get(domain) ?? 0) > clock.monotonic()) return Promise.resolve();
     const made = renew(domain, id).finally(() => fetching.delete(domain));
     fetching.set(domain, made);
     return made;
@@ -152,7 +152,7 @@ export function openSts(deps: StsDeps): Sts {
   }
 
   function fail(domain: string, result: TlsFinding["result"], reason: string): void {
-    failures.set(domain, clock.now() + FAILED_MS);
+    failures.set(domain, clock.monotonic() + FAILED_MS);
     log.debug({ domain, result, reason }, "the policy of MTA-STS cannot be had");
     deps.failed(domain, { result, reason });
   }

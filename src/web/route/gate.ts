@@ -33,14 +33,14 @@ export function openGate(options: GateOptions): Gate {
   async function find(text: string): Promise<ApiToken | null> {
     const key = createHash("sha256").update(text).digest("base64");
     const known = believed.get(key);
-    if (known !== undefined && known.until > clock.now()) return known.token;
+    if (known !== undefined && known.until > clock.monotonic()) return known.token;
     believed.delete(key);
     const wait = known === undefined ? guesses.take("") : 0;
     if (wait > 0) throw new Problem(429, "too many unknown tokens are being tried", { retryAfter: wait });
     const token = await options.find(text);
     if (token === null) return null;
     if (believed.size >= MOST_REMEMBERED) believed.delete(believed.keys().next().value!);
-    believed.set(key, { token, until: clock.now() + BELIEVED_MS });
+    believed.set(key, { token, until: clock.monotonic() + BELIEVED_MS });
     return token;
   }
 

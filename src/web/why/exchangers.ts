@@ -57,11 +57,11 @@ export function openExchangers(mta: Pick<MtaSettings, "dns" | "relay">, clock: C
     if (relay.host !== "") return Promise.resolve({ kind: "names", names: [relay.host.toLowerCase()] });
     if (!isName(domain)) return Promise.resolve({ kind: "none", text: `not a domain: ${harmless(domain, 100)}` });
     const known = kept.get(domain);
-    if (known !== undefined && known.until > clock.now()) return known.found;
+    if (known !== undefined && known.until > clock.monotonic()) return known.found;
     kept.delete(domain);
     if (kept.size >= KEPT_MOST) kept.delete(kept.keys().next().value!);
     const found = find(domain);
-    kept.set(domain, { until: clock.now() + KEPT_MS, found });
+    kept.set(domain, { until: clock.monotonic() + KEPT_MS, found });
     return found;
   };
 }

@@ -182,6 +182,17 @@ describe("a fetch that fails", () => {
     sts.close();
   });
 
+  test("is left alone no longer when the system's clock is put back", async () => {
+    fetched = { kind: "network", text: "refused" };
+    const sts = open();
+    expect(await sts.policy("good.test")).toBeNull();
+    clock.jump(-DAY);
+    fetched = body("enforce");
+    await clock.advance(301_000);
+    expect(await sts.policy("good.test")).toMatchObject({ id: "1" });
+    sts.close();
+  });
+
   test("a slow one keeps nobody longer than five seconds, and is there for the next", async () => {
     const { promise, resolve } = Promise.withResolvers<Fetched>();
     fetched = promise;
