@@ -97,9 +97,9 @@ async function attempt(
     found: (what) => (finding = what),
   });
   if ("stage" in offered) {
-    const lines = wire.transcript.lines();
+    const lines = wire.transcript.lines(0);
     // RFC 5321 §4.1.1.10 asks for QUIT: it leaves at the end of this turn, its answer is not waited for.
-    if (wire.ended === "" && offered.code !== 421) wire.command("QUIT\r\n");
+    if (wire.ended === "" && offered.code !== 421) wire.command("QUIT\r\n", 0);
     queueMicrotask(wire.destroy);
     return unreachable(offered, lines);
   }

@@ -1,34 +1,47 @@
 /**
- * The last lines of a dialogue, for the outcome of a message that was not accepted. Nearly all messages are accepted, so the good case
- * only puts a reference into a ring; lines are made when somebody asks. The caller keeps secrets out: what it hands to `sent` is shown.
+ * The last lines of a dialogue, for the outcome of a message that was not accepted: those of the session and those of this message. Its
+ * neighbours on the session are other people: their addresses, and the tokens in their return paths, are nothing for who looks at it.
+ *
+ * Nearly all messages are accepted, so the good case only puts a reference into a ring; lines are made when somebody asks. The caller
+ * keeps secrets out: what it hands to `sent` is shown.
  */
 import { display, type Reply } from "./reply.ts";
 
+/** `of`: id of the message it belongs to; 0: the session's own. */
 export interface Transcript {
   /** Commands as written, one or more lines. */
-  sent(commands: string): void;
+  sent(commands: string, of: number): void;
   /** A message body was written: shown as `> [1234 octets]`. */
-  body(octets: number): void;
-  received(reply: Reply): void;
-  /** The last lines, `> ` ours and `< ` theirs, without control characters, each at most 200 characters. */
-  lines(): string[];
+  body(octets: number, of: number): void;
+  received(reply: Reply, of: number): void;
+  /** The last lines of a message and of the session, `> ` ours and `< ` theirs, without control characters, each at most 200 characters. */
+  lines(of: number): string[];
 }
 
+/** Commands, bodies and replies that are remembered: a message has up to seven, and those of ten in flight lie between each other. */
+const REMEMBERED = 64;
 const LINE_LIMIT = 200;
 
 export function openTranscript(limit = 20): Transcript {
-  // Every entry is at least one line, so `limit` entries are always enough.
   const ring: (string | number | Reply)[] = [];
+  // Numbers, not the messages: a ring of references would keep their bodies.
+  const owners: number[] = [];
   let next = 0;
-  const keep = (entry: string | number | Reply): void => {
+  const keep = (entry: string | number | Reply, of: number): void => {
     ring[next] = entry;
-    next = next + 1 === limit ? 0 : next + 1;
+    owners[next] = of;
+    next = next + 1 === REMEMBERED ? 0 : next + 1;
   };
   return {
     sent: keep,
     body: keep,
     received: keep,
-    lines: () => [...ring.slice(next), ...ring.slice(0, next)].flatMap(format).slice(-limit),
+    lines(of) {
+      const mine = (_: unknown, i: number): boolean => owners[i] === of || owners[i] === 0;
+      const newer = ring.slice(0, next).filter(mine);
+      const older = ring.filter((entry, i) => i >= next && mine(entry, i));
+      return [...older, ...newer].flatMap(format).slice(-limit);
+    },
   };
 }
 

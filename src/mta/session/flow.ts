@@ -127,21 +127,21 @@ export function openFlow(wire: Wire, { clock, target, settings, offered, events 
     const slot = slots[0];
     if (slot === undefined || !slot.handed) return early(got, slot);
     const kind = Math.floor(got.code / 100);
-    if (!fits(slot.step, kind)) return cut(odd(got));
+    const { job, step: at } = slot;
+    if (!fits(at, kind)) return cut(odd(got), job);
     slots.shift();
     changed = true;
-    const { job, step: at } = slot;
     // RFC 5321 §3.8: 421 may answer any command, and the server then closes.
     if (got.code === 421 || at === "quit") {
       if (job !== null && at !== "reset") jobs.refuse(job, stageOfStep(at), got);
-      return cut(causeOf(got));
+      return cut(causeOf(got), job);
     }
     if (job === null) return begin(); // RSET between messages; or a lone dot, whose message has had its outcome
     if (kind >= 4) {
       jobs.refuse(job, stageOfStep(at), got);
       return refused(at, job);
     }
-    if (at === "data") return job.settled ? loneDot() : permitted(job, () => body(job));
+    if (at === "data") return job.settled ? loneDot(job) : permitted(job, () => body(job));
     if (at === "dot") {
       if (!job.settled) jobs.accept(job, got);
       return finished(job);
@@ -170,8 +170,8 @@ export function openFlow(wire: Wire, { clock, target, settings, offered, events 
   }
 
   /** RFC 2920 §3.1: 354 although the recipient was refused. A dot alone takes the server out of it; its answer means nothing. */
-  function loneDot(): void {
-    say.dot();
+  function loneDot(job: Job): void {
+    say.dot(job);
     current = null;
     begin();
   }
@@ -186,7 +186,7 @@ export function openFlow(wire: Wire, { clock, target, settings, offered, events 
     const job = slot === undefined && !streaming ? asking : slot?.step === "dot" ? slot.job : null;
     // A refusal while the message is on its way decides it; there is no knowing what the server makes of the rest, so that is all.
     if (got.code >= 400 && job !== null) jobs.refuse(job, "body", got);
-    cut(odd(got));
+    cut(odd(got), job);
   }
 
   /** Why a session ends with this reply: what the server says when it refuses, else that it makes no sense. */
@@ -234,18 +234,19 @@ export function openFlow(wire: Wire, { clock, target, settings, offered, events 
     return stageOfStep(slot?.step ?? "mail");
   }
 
-  function cut(cause: Cause): void {
+  function cut(cause: Cause, about: Job | null = null): void {
     if (ended) return;
     ended = true;
     closing = true;
     wire.destroy();
-    jobs.abandon(cause, stageOf);
+    jobs.abandon(cause, stageOf, about);
     slots.length = 0;
     waiting.length = 0;
     events.change();
   }
 
-  wire.listen({ reply, turn, handed: watch, late, lost: (text) => cut(causeSaid(text)) });
+  const of = (): number => slots[0]?.of ?? asking?.message.id ?? 0;
+  wire.listen({ of, reply, turn, handed: watch, late, lost: (text) => cut(causeSaid(text)) });
   const room = (): number => (closing ? 0 : Math.max(0, depth - jobs.open.length));
 
   return {

@@ -179,7 +179,7 @@ function ask(wire: Wire, line: string, ms: number, shown = line): Promise<Reply 
       late: () => wire.lose(`no reply within ${ms / 1000} s`),
       lost: resolve,
     });
-    if (line !== "") wire.command(line, shown);
+    if (line !== "") wire.command(line, 0, shown);
     wire.expect(ms);
   });
 }

@@ -16,6 +16,8 @@ export type Step = "reset" | "mail" | "rcpt" | "data" | "dot" | "void" | "quit";
 export interface Slot extends Mark {
   readonly step: Step;
   readonly job: Job | null;
+  /** Id of the message in whose transcript the reply belongs, also where it means nothing for it; 0: in none of them alone. */
+  readonly of: number;
 }
 
 export interface Job {
@@ -47,8 +49,11 @@ export interface Jobs {
   /** 4yz or 5yz. */
   refuse(job: Job, stage: Stage, reply: Reply): void;
   settle(job: Job, kind: OutcomeKind, stage: Stage, cause: Cause): void;
-  /** The connection is gone: everything without outcome gets it. `stageOf` is asked for those that were not handed over. */
-  abandon(cause: Cause, stageOf: (job: Job) => Stage): void;
+  /**
+   * The connection is gone: everything without outcome gets it. `stageOf` is asked for those that were not handed over. `about`: the
+   * message that the reply which is the cause was about; what it says of its addresses is not for the others.
+   */
+  abandon(cause: Cause, stageOf: (job: Job) => Stage, about: Job | null): void;
 }
 
 const NO_LINES: readonly string[] = Object.freeze([]);
@@ -72,7 +77,7 @@ export function openJobs(wire: Wire, target: SessionTarget, clock: Clock): Jobs 
       publicId: target.publicId,
       tls: wire.tls,
       latencyMs: job.startedAt === 0 ? 0 : Math.round(clock.monotonic() - job.startedAt),
-      transcript: kind === "accepted" ? NO_LINES : wire.transcript.lines(),
+      transcript: kind === "accepted" ? NO_LINES : wire.transcript.lines(job.message.id),
     });
   }
 
@@ -95,13 +100,22 @@ export function openJobs(wire: Wire, target: SessionTarget, clock: Clock): Jobs 
       settle(job, reply.code >= 500 ? "rejected" : "deferred", stage, causeOf(reply));
     },
     settle,
-    abandon(cause, stageOf) {
+    abandon(cause, stageOf, about) {
+      const forOthers = about === null ? cause : { ...cause, text: without(cause.text, about.message) };
       for (let job = open[0]; job !== undefined; job = open[0]) {
-        if (job.dot?.handed) settle(job, "in-doubt", "dot", cause);
-        else settle(job, "unreachable", stageOf(job), cause);
+        const told = job === about ? cause : forOthers;
+        if (job.dot?.handed) settle(job, "in-doubt", "dot", told);
+        else settle(job, "unreachable", stageOf(job), told);
       }
     },
   };
+}
+
+/** The text without the addresses of a message. */
+function without(text: string, { from, to }: WireMessage): string {
+  for (const address of [to, from])
+    if (address !== "") text = text.replaceAll(new RegExp(RegExp.escape(address), "gi"), "another recipient");
+  return text;
 }
 
 export function causeOf(reply: Reply): Cause {

@@ -16,8 +16,8 @@ export interface Speech {
   stream(job: Job, behind: boolean): void;
   /** The body and its dot, behind 354. */
   body(job: Job): void;
-  /** A dot without message. */
-  dot(): void;
+  /** A dot without message: that of this one, which has its outcome. */
+  dot(job: Job): void;
   /** One command at a time: MAIL, or RSET if need be. */
   first(job: Job): void;
   mail(job: Job): void;
@@ -34,25 +34,27 @@ const RESET = "RSET\r\n";
 export function openSpeech(wire: Wire, slots: Slot[], offered: Capabilities, dsn: SmtpSettings["dsn"]): Speech {
   let resetDue = false;
 
-  function awaited(step: Step, job: Job | null): Slot {
-    const slot: Slot = { step, job, handed: false };
+  function awaited(step: Step, job: Job | null, of: number): Slot {
+    const slot: Slot = { step, job, of, handed: false };
     slots.push(slot);
     wire.mark(slot);
     return slot;
   }
-  function say(command: string, step: Step, job: Job | null): void {
-    wire.command(command);
-    awaited(step, job);
+  function say(command: string, step: Step, job: Job | null, of = job?.message.id ?? 0): void {
+    wire.command(command, of);
+    awaited(step, job, of);
   }
   /** MAIL, RCPT and `last` in one piece. */
   function together(job: Job, reset: boolean, last: string): void {
     resetDue = false;
+    const { id } = job.message;
     const commands = mailCommand(job.message, offered) + rcptCommand(job.message, offered, dsn) + last;
-    wire.command(reset ? RESET + commands : commands);
-    if (reset) awaited("reset", null);
-    awaited("mail", job);
-    awaited("rcpt", job);
+    wire.command(reset ? RESET + commands : commands, id);
+    if (reset) awaited("reset", null, id);
+    awaited("mail", job, id);
+    awaited("rcpt", job, id);
   }
+  const content = ({ message }: Job): void => wire.body(message.bytes, message.id);
   const bdat = (job: Job): string => `BDAT ${job.message.bytes.length} LAST\r\n`;
   const mail = (job: Job): void => say(mailCommand(job.message, offered), "mail", job);
 
@@ -62,20 +64,20 @@ export function openSpeech(wire: Wire, slots: Slot[], offered: Capabilities, dsn
     },
     envelope(job) {
       together(job, resetDue, "DATA\r\n");
-      awaited("data", job);
+      awaited("data", job, job.message.id);
     },
     stream(job, behind) {
       together(job, resetDue || behind, bdat(job));
       // Behind the marks: a body of many blocks does not keep MAIL and RCPT from counting as written.
-      wire.body(job.message.bytes);
-      job.dot = awaited("dot", job);
+      content(job);
+      job.dot = awaited("dot", job, job.message.id);
     },
     body(job) {
-      wire.body(job.message.bytes);
-      wire.command(".\r\n");
-      job.dot = awaited("dot", job);
+      content(job);
+      wire.command(".\r\n", job.message.id);
+      job.dot = awaited("dot", job, job.message.id);
     },
-    dot: () => say(".\r\n", "void", null),
+    dot: (job) => say(".\r\n", "void", null, job.message.id),
     first(job) {
       if (!resetDue) return mail(job);
       resetDue = false;
@@ -85,9 +87,9 @@ export function openSpeech(wire: Wire, slots: Slot[], offered: Capabilities, dsn
     rcpt: (job) => say(rcptCommand(job.message, offered, dsn), "rcpt", job),
     data: (job) => say("DATA\r\n", "data", job),
     chunk(job) {
-      wire.command(bdat(job));
-      wire.body(job.message.bytes);
-      job.dot = awaited("dot", job);
+      wire.command(bdat(job), job.message.id);
+      content(job);
+      job.dot = awaited("dot", job, job.message.id);
     },
     quit: () => say("QUIT\r\n", "quit", null),
   };

@@ -18,6 +18,8 @@ import { openOutbox, type Mark } from "./outbox.ts";
 import { socketError } from "./socket-error.ts";
 
 export interface Listener {
+  /** Id of the message that the next reply is about, 0 for none: whose transcript it belongs to. Absent: none. */
+  of?(): number;
   reply(reply: Reply): void;
   /** All replies of one packet were told. */
   turn(): void;
@@ -40,9 +42,9 @@ export interface Wire {
   readonly closed: Promise<void>;
   /** Who is told from now on; told of a loss at once when the wire is already lost. null: nobody, and a reply ends the wire. */
   listen(listener: Listener | null): void;
-  /** Commands go into the transcript as given, or as `shown`. */
-  command(text: string, shown?: string): void;
-  body(bytes: Uint8Array): void;
+  /** Commands go into the transcript as given, or as `shown`. `of`: id of the message they are said for, 0 for none. */
+  command(text: string, of: number, shown?: string): void;
+  body(bytes: Uint8Array, of: number): void;
   mark(mark: Mark): void;
   /** `late()` is called `ms` from now, instead of any earlier time set; 0: never. */
   expect(ms: number): void;
@@ -128,7 +130,7 @@ export function openWire(first: Socket, clock: Clock, blockMs: number): Wire {
     listener?.turn();
   }
   function onReply(reply: Reply): boolean {
-    transcript.received(reply);
+    transcript.received(reply, listener?.of?.() ?? 0);
     if (listener === null) lose(`a reply to nothing: ${reply.code}`);
     else listener.reply(reply);
     return ended === "";
@@ -202,13 +204,13 @@ export function openWire(first: Socket, clock: Clock, blockMs: number): Wire {
       listener = next;
       if (ended !== "") listener?.lost(ended);
     },
-    command(text, shown = text) {
-      transcript.sent(shown);
+    command(text, of, shown = text) {
+      transcript.sent(shown, of);
       outbox.add(text);
       schedule();
     },
-    body(bytes) {
-      transcript.body(bytes.length);
+    body(bytes, of) {
+      transcript.body(bytes.length, of);
       outbox.add(bytes);
       schedule();
     },
