@@ -81,7 +81,7 @@ async function select(sql: AnySql, which: ReturnType<Sql>): Promise<DeliveryReco
   const rows = await sql<Row[]>`
     select d.id, d.name, d.from_address, d.state, d.state_reason, d.commanded_by, d.commanded_at, d.priority, d.weight, d.affinity, d.in_doubt, d.retry, d.validity,
       d.not_before, d.not_after, d.deadline, d.created_at, d.started_at, d.finished_at,
-      coalesce(d.uploading_until > now(), false) as uploading,
+      exists (select 1 from upload u where u.delivery_id = d.id and u.alive_until > now()) as uploading,
       json_build_object('accepted', pending + deferred + sent + failed + bounced + excluded + cancelled + c.in_doubt,
         'pending', case when d.state = 'stopped' then 0 else pending end,
         'claimed', case when d.state = 'stopped' then 0 else claimed end,

@@ -8,6 +8,7 @@
  * DO NOTHING (0.39 s), and the upload stays with it. Batches of one delivery are serialised by the lock on its row, so two identical
  * uploads at once neither deadlock nor insert anything twice.
  */
+import { finishDeliveries } from "./lifecycle.ts";
 import { CHANNELS } from "./sql.ts";
 import type { AnySql, Sql } from "./sql.ts";
 import { leafName } from "./volumes.ts";
@@ -55,7 +56,7 @@ export async function addRecipients(
 ): Promise<BatchResult | null> {
   const add = (careful: boolean): Promise<BatchResult | null> =>
     sql.begin(async (tx) => {
-      const state = await lockForUpload(tx, batch.deliveryId);
+      const state = await lockOpen(tx, batch.deliveryId);
       if (state === null) return null;
       const counts = await insertBatch(tx, batch, careful);
       if (state === "sending") await tx`select pg_notify(${CHANNELS.work}, ${String(batch.deliveryId)})`;
@@ -70,29 +71,42 @@ export async function addRecipients(
   }
 }
 
-/** Says for a minute that an upload is at work, and locks the delivery's row until the transaction ends. The state, or null when it takes none. */
-async function lockForUpload(tx: AnySql, deliveryId: number): Promise<string | null> {
+/** Locks the delivery's row until the transaction ends: it is not finished meanwhile. The state, or null when it takes no recipients. */
+async function lockOpen(tx: AnySql, deliveryId: number): Promise<string | null> {
   const [row] = await tx<{ state: string }[]>`
-    update delivery set uploading_until = greatest(uploading_until, now() + interval '60 s')
-    where id = ${deliveryId} and state = any(${OPEN_STATES}) returning state`;
+    select state from delivery where id = ${deliveryId} and state = any(${OPEN_STATES}) for no key update`;
   return row?.state ?? null;
 }
 
-/** Says for another minute that an upload is at work. null: there is no such delivery; else its state, which may be one that takes no upload. */
-export async function touchUpload(sql: Sql, deliveryId: number): Promise<{ state: string; open: boolean } | null> {
-  const open = await lockForUpload(sql, deliveryId);
-  if (open !== null) return { state: open, open: true };
+/**
+ * Says for another minute that this upload (a UUID) is at work: for so long the delivery is not finished. null: there is no such delivery;
+ * else its state, which may be one that takes no upload. What others left without ending it, and is past its time, is forgotten.
+ */
+export async function touchUpload(
+  sql: AnySql,
+  deliveryId: number,
+  upload: string,
+): Promise<{ state: string; open: boolean } | null> {
+  const [open] = await sql<{ state: string }[]>`
+    with forgotten as (
+      delete from upload where alive_until < now() and id <> ${upload}::uuid
+    ), open as (
+      select id, state from delivery where id = ${deliveryId} and state = any(${OPEN_STATES}) for no key update
+    ), kept as (
+      insert into upload (id, delivery_id, alive_until) select ${upload}::uuid, id, now() + interval '60 s' from open
+      on conflict (id) do update set alive_until = excluded.alive_until
+    )
+    select state from open`;
+  if (open !== undefined) return { state: open.state, open: true };
   const [row] = await sql<{ state: string }[]>`select state from delivery where id = ${deliveryId}`;
   return row === undefined ? null : { state: row.state, open: false };
 }
 
-/** No upload is at work any more: the delivery may finish, and who sends it is told to look. */
-export async function endUpload(sql: Sql, deliveryId: number): Promise<void> {
-  await sql`
-    with ended as (
-      update delivery set uploading_until = null where id = ${deliveryId} returning id, state
-    )
-    select pg_notify(${CHANNELS.work}, id::text) from ended where state = 'sending'`;
+/** This upload is over. With the last one the delivery may finish: it does when nothing of it is open; else who sends it is told to look. */
+export async function endUpload(sql: Sql, deliveryId: number, upload: string): Promise<void> {
+  await sql`delete from upload where id = ${upload}::uuid`;
+  if ((await finishDeliveries(sql, [deliveryId])).length > 0) return;
+  await sql`select pg_notify(${CHANNELS.work}, id::text) from delivery where id = ${deliveryId} and state = 'sending'`;
 }
 
 /** The statement itself. `careful`: leave out what is there already instead of failing. */

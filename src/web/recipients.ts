@@ -1,4 +1,5 @@
 /** PUT|POST /v1/deliveries/{id}/recipients: a streamed list of any size. */
+import { randomUUID } from "node:crypto";
 import type { Readable } from "node:stream";
 import { endUpload, touchUpload } from "../db/recipients.ts";
 import type { Sql } from "../db/sql.ts";
@@ -107,35 +108,29 @@ interface Uploads {
 
 function openUploads(sql: Sql, most: number): Uploads {
   let open = 0;
-  /** How many of this process are at work on each delivery: the last one says that the upload has ended. */
-  const atWork = new Map<number, number>();
-  const change = (id: number, by: number): number => {
-    const now = (atWork.get(id) ?? 0) + by;
-    if (now === 0) atWork.delete(id);
-    else atWork.set(id, now);
-    return now;
-  };
   return {
     async open(id) {
       if (open >= most) throw new Problem(429, `${most} uploads are at work already`, { retryAfter: 5 });
       open++;
+      const upload = randomUUID();
       try {
-        const touched = await touchUpload(sql, id);
+        const touched = await touchUpload(sql, id, upload);
         if (touched === null) throw new Problem(404, "there is no such delivery");
         if (!touched.open) throw new Problem(409, `the delivery takes no recipients: it is ${touched.state}`);
       } catch (error) {
         open--;
         throw error;
       }
-      change(id, 1);
       // A database that is away for one of these is noticed by the batches.
-      const timer = setInterval(() => void touchUpload(sql, id).catch(() => null), TOUCH_MS);
+      let touching: Promise<unknown> = Promise.resolve();
+      const timer = setInterval(() => (touching = touchUpload(sql, id, upload).catch(() => null)), TOUCH_MS);
       return async () => {
         clearInterval(timer);
         open--;
-        if (change(id, -1) > 0) return;
+        // One at work would say that it goes on after it has ended.
+        await touching;
         // Forgotten after a minute in any case.
-        await endUpload(sql, id).catch(() => undefined);
+        await endUpload(sql, id, upload).catch(() => undefined);
       };
     },
   };

@@ -1,4 +1,5 @@
 /** Batches into the ledger: whole or not at all, once, with parts that add up; and the ids they get. */
+import { randomUUID } from "node:crypto";
 import { afterAll, expect, test } from "vitest";
 import { createDelivery } from "../../src/db/deliveries.ts";
 import { addRecipients, touchUpload, type RecipientBatch } from "../../src/db/recipients.ts";
@@ -111,8 +112,8 @@ test("a delivery that is stopped takes nothing", async () => {
   const batch = await batchOf(id, names(0, 3));
   await sql`update delivery set state = 'stopped' where id = ${id}`;
   expect(await addRecipients(sql, batch, false)).toBeNull();
-  expect(await touchUpload(sql, id)).toEqual({ state: "stopped", open: false });
-  expect(await touchUpload(sql, 999_999)).toBeNull();
+  expect(await touchUpload(sql, id, randomUUID())).toEqual({ state: "stopped", open: false });
+  expect(await touchUpload(sql, 999_999, randomUUID())).toBeNull();
   expect(await sql`select 1 from message where delivery_id = ${id}`).toHaveLength(0);
 });
 
