@@ -12,6 +12,7 @@ import { configCheck, configExample, configShow } from "./cli/settings.ts";
 import type { ExplainOptions } from "./cli/stat.ts";
 import type { ShowOptions } from "./cli/stat-show.ts";
 import type { SuspendOptions } from "./cli/suspend.ts";
+import type { RotateOptions } from "./cli/token-keys.ts";
 import { UsageError } from "./cli/usage.ts";
 
 function commandLine(): Command {
@@ -72,6 +73,23 @@ function commandLine(): Command {
     .action((domain: string, selector: string, options: KeygenOptions) =>
       dkimKeygen(config(), domain, selector, options),
     );
+
+  const keys = program.command("keys").description("keys that sign the tokens of messages and the tracked links");
+  keys
+    .command("list")
+    .description("list them, with fingerprints to compare machines by")
+    .action(async () => (await import("./cli/token-keys.ts")).keysList(config()));
+  keys
+    .command("rotate")
+    .description("let a new key sign; those before it verify until they are retired")
+    .option("--prepare", "only make the next one, to be copied to other machines before it signs")
+    .option("--now", "sign with a new one though the redirection servers of the settings do not have it")
+    .option("--retire <id>", "and end this one: mail that was signed with it is not known any more")
+    .action(async (options: RotateOptions) => (await import("./cli/token-keys.ts")).keysRotate(config(), options));
+  keys
+    .command("retire <id>")
+    .description("end one that does not sign any more")
+    .action(async (id: string) => (await import("./cli/token-keys.ts")).keysRetire(config(), id));
 
   const stat = program.command("stat").description("how fast mail may go: rules, and what is at work");
   stat

@@ -21,13 +21,17 @@ export interface DkimKeyFile {
 const SECRET_BYTES = 32;
 
 /**
- * The keys that sign tokens, the signing one first: `{"keys": [{"id": 1, "secret": "<base64>"}]}`. Rotate by putting a new one in front.
+ * The keys that sign tokens, the signing one first: `{"keys": [{"id": 1, "secret": "<base64>"}]}`. Rotated by `postilion keys rotate`.
  * Made, mode 0600, when there is no file; of several processes that do so at once, one wins and all use its keys. Faults: KEY_UNREADABLE.
  */
 export function loadTokenKeys(settings: Settings, log: Log = silentLog): TokenKeyRing {
-  const file = settings.tokenKeyFile || `${settings.dataDir}/keys/token.json`;
+  const file = tokenKeyFile(settings);
   const text = read(file, log) ?? make(file, settings.dataDir);
-  return parseRing(file, text);
+  return parseTokenKeys(file, text);
+}
+
+export function tokenKeyFile({ tokenKeyFile, dataDir }: Pick<Settings, "tokenKeyFile" | "dataDir">): string {
+  return tokenKeyFile || `${dataDir}/keys/token.json`;
 }
 
 function make(file: string, dataDir: string): string {
@@ -57,7 +61,8 @@ export function makePrivateFolder(folder: string, dataDir: string): void {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
 }
 
-function parseRing(file: string, text: string): TokenKeyRing {
+/** The ring in the text of `file`. Faults: KEY_UNREADABLE, without a word of the secrets. */
+export function parseTokenKeys(file: string, text: string): TokenKeyRing {
   const bad = (why: string): Fault => new Fault("KEY_UNREADABLE", `${file}: ${why}`);
   let parsed: unknown;
   try {

@@ -70,6 +70,7 @@ describe("mistakes", () => {
     [["run", "mta", "--slot", "-1"], "--slot"],
     [["token", "create", "x", "--scopes", "deliveries:reed"], "did you mean deliveries:read?"],
     [["token", "revoke", "first"], "is not the number of a token"],
+    [["keys", "rotate"], "there are no keys yet"],
     [["dkim", "keygen", "../../etc", "s1"], "is not a domain name"],
     [["dkim", "keygen", "example.com", "a/b"], "is not a domain name"],
     [["dkim", "keygen", "example.com", "s1", "--type", "dsa"], "--type"],
@@ -98,7 +99,7 @@ describe("mistakes", () => {
 test("help names every command", () => {
   const { code, out } = call(["--help"]);
   expect(code).toBe(0);
-  for (const name of ["start", "run", "migrate", "config", "dkim", "stat", "token"])
+  for (const name of ["start", "run", "migrate", "config", "dkim", "keys", "stat", "token"])
     expect(out).toMatch(new RegExp(`^  ${name}\\b`, "m"));
 });
 
