@@ -15,6 +15,8 @@ export const SCOPES = [
   "suppressions:write",
   "traffic:read",
   "traffic:write",
+  "tracking:read",
+  "tracking:write",
 ] as const;
 export type Scope = (typeof SCOPES)[number];
 

@@ -21,6 +21,7 @@ import { addSendRoute } from "./send.ts";
 import { addSiteRoutes } from "./sites.ts";
 import { addSuppressionRoutes } from "./suppressions.ts";
 import { addSuspensionRoutes } from "./traffic-suspensions.ts";
+import { addStopRoutes } from "./tracking-stops.ts";
 import { addWhyRoutes } from "./why.ts";
 import { openStatAnswers } from "./why/ask.ts";
 import { openExchangers } from "./why/exchangers.ts";
@@ -57,6 +58,7 @@ export async function buildApi(deps: ApiDeps): Promise<Server> {
       clock,
       requestsPerSecond: settings.web.requestsPerSecond,
       find: (token) => findToken(sql, token),
+      ...(deps.servers === undefined ? {} : { trackingSecret: deps.servers.secret }),
     }),
     ids: openIdPool(sql, clock),
     defaults: {
@@ -76,6 +78,7 @@ export async function buildApi(deps: ApiDeps): Promise<Server> {
   addSuppressionRoutes(context);
   addSiteRoutes(context);
   addSuspensionRoutes(context);
+  addStopRoutes(context);
   addWhyRoutes(context);
   addHealthRoutes(context, () => document.describe());
   return server;

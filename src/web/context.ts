@@ -6,6 +6,7 @@ import type { Sql } from "../db/sql.ts";
 import type { IdPool } from "../db/volumes.ts";
 import type { Problem } from "../http/problem.ts";
 import type { Content } from "../model/delivery.ts";
+import type { TokenKeyRing } from "../model/token.ts";
 import type { Preview as Rendered } from "../render/compose.ts";
 import type { CheckContent, Defaults, rememberGood } from "./content.ts";
 import type { AskStat, StatAnswers } from "./why/ask.ts";
@@ -18,6 +19,14 @@ export type Preview = (
   content: Content,
   recipient: { readonly address: string; readonly variables: string },
 ) => Promise<Rendered | string>;
+
+/** What redirection servers and web agree on, as the files have it now. */
+export interface TrackingServers {
+  /** What they show. */
+  secret(): Buffer;
+  /** The first one signs. */
+  tokenKeys(): TokenKeyRing;
+}
 
 export interface ApiDeps {
   readonly settings: Settings;
@@ -32,6 +41,8 @@ export interface ApiDeps {
   readonly askStat?: AskStat;
   /** Where mail to a domain goes; absent: the DNS of the settings is asked. */
   readonly exchangers?: FindExchangers;
+  /** What this machine shares with redirection servers; absent: none is answered. */
+  readonly servers?: TrackingServers;
   /** Text of all metrics; absent: none are kept. */
   readonly metrics?: () => Promise<string>;
 }

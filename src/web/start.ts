@@ -5,14 +5,17 @@ import type { Clock } from "../base/clock.ts";
 import { Fault } from "../base/faults.ts";
 import type { Log } from "../base/log.ts";
 import { openMetrics } from "../base/metrics.ts";
+import { loadTokenKeys } from "../config/keys.ts";
 import type { Settings } from "../config/settings.ts";
 import { statPlace } from "../config/stat-place.ts";
 import { loadStatSecret } from "../config/stat-secret.ts";
+import { loadTrackingSecret } from "../config/tracking-place.ts";
 import { forgetOldKeys } from "../db/idempotency.ts";
 import type { Sql } from "../db/sql.ts";
 import { askStat } from "../quota/link/ask.ts";
 import { buildApi } from "./api.ts";
 import { openRenderer } from "./renderer.ts";
+import { openServers } from "./servers.ts";
 import { addStatMetrics } from "./stat-metrics.ts";
 import { type AskStat, openStatAnswers } from "./why/ask.ts";
 
@@ -43,6 +46,12 @@ export async function start(context: WebContext): Promise<{ drain(): Promise<voi
     version: readVersion(),
     metrics: () => readStat().then(metrics.text),
     askStat: ask,
+    servers: openServers({
+      clock,
+      log,
+      loadSecret: () => loadTrackingSecret(settings, log),
+      loadKeys: () => loadTokenKeys(settings, log),
+    }),
     ...openRenderer(clock),
   });
   try {

@@ -1,9 +1,9 @@
 /**
  * Who may call: bearer tokens, scopes, requests a second. A token that was found is believed for 5 s, so a revoked one stops working within
  * them and the database is not asked on every request. Tokens that are not found are never remembered; asking for them is rationed instead, so
- * a guesser costs us nothing.
+ * a guesser costs us nothing. Redirection servers have no token: they show the secret they share with us, and it opens what is theirs only.
  */
-import { createHash } from "node:crypto";
+import { createHash, timingSafeEqual } from "node:crypto";
 import type { Clock } from "../../base/clock.ts";
 import type { ApiToken, Scope } from "../../db/tokens.ts";
 import { openBuckets } from "../../http/buckets.ts";
@@ -12,12 +12,19 @@ import { Problem } from "../../http/problem.ts";
 export interface Gate {
   /** The caller, entitled to `scope`. Throws Problem 401, 403, 429. */
   admit(authorization: string | undefined, scope: Scope): Promise<ApiToken>;
+  /** A redirection server, by the tracking secret. Throws Problem 401. */
+  admitServer(authorization: string | undefined): ApiToken;
 }
+
+/** A redirection server as a caller: it has no scope of the API. */
+const SERVER: ApiToken = { id: 0, name: "redirection server", scopes: [] };
 
 export interface GateOptions {
   readonly clock: Clock;
   readonly requestsPerSecond: number;
   find(token: string): Promise<ApiToken | null>;
+  /** What redirection servers show; absent: none is let in. */
+  readonly trackingSecret?: () => Buffer;
 }
 
 const BELIEVED_MS = 5_000;
@@ -31,7 +38,7 @@ export function openGate(options: GateOptions): Gate {
   const believed = new Map<string, { token: ApiToken; until: number }>();
 
   async function find(text: string): Promise<ApiToken | null> {
-    const key = createHash("sha256").update(text).digest("base64");
+    const key = sha256(text).toString("base64");
     const known = believed.get(key);
     if (known !== undefined && known.until > clock.monotonic()) return known.token;
     believed.delete(key);
@@ -46,7 +53,7 @@ export function openGate(options: GateOptions): Gate {
 
   return {
     async admit(authorization, scope) {
-      const text = /^Bearer +([!-~]{1,200}) *$/i.exec(authorization ?? "")?.[1];
+      const text = bearer(authorization);
       if (text === undefined) throw new Problem(401, "send a token: Authorization: Bearer <token>");
       const token = await find(text);
       if (token === null) throw new Problem(401, "the token is unknown or revoked");
@@ -57,5 +64,21 @@ export function openGate(options: GateOptions): Gate {
       if (!token.scopes.includes(scope)) throw new Problem(403, `the token lacks the scope ${scope}`);
       return token;
     },
+    admitServer(authorization) {
+      const secret = options.trackingSecret?.();
+      // Hashes: they are of one length, and how long comparing them takes tells nothing of the secret.
+      const same =
+        secret !== undefined && timingSafeEqual(sha256(bearer(authorization) ?? ""), sha256(secret.toString("utf8")));
+      if (!same) throw new Problem(401, "this is for redirection servers: Authorization: Bearer <tracking secret>");
+      return SERVER;
+    },
   };
+}
+
+function bearer(authorization: string | undefined): string | undefined {
+  return /^Bearer +([!-~]{1,200}) *$/i.exec(authorization ?? "")?.[1];
+}
+
+function sha256(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
 }

@@ -7,6 +7,8 @@ import type { Reply, Request, Server } from "../../http/server.ts";
 import { checkInput, describeInput } from "./check.ts";
 import type { Gate } from "./gate.ts";
 
+export const SERVERS = "redirection servers";
+
 export interface Call<B, Q, P> {
   readonly body: B;
   readonly query: Q;
@@ -20,7 +22,8 @@ export interface Route<B extends z.ZodType, Q extends z.ZodType, P extends z.Zod
   readonly method: "GET" | "POST" | "PUT" | "DELETE";
   /** `:name` stands for a parameter. */
   readonly url: string;
-  readonly scope: Scope;
+  /** What a token must allow; `SERVERS`: it is for redirection servers, and no token opens it. */
+  readonly scope: Scope | typeof SERVERS;
   /** One line for the document. */
   readonly summary: string;
   readonly body?: B;
@@ -53,7 +56,10 @@ export function addRoute<B extends z.ZodType, Q extends z.ZodType, P extends z.Z
     onRequest: async (request) => {
       const scarce = route.long === true ? "" : load.scarce();
       if (scarce !== "") throw new Problem(503, `overloaded: ${scarce}`, { retryAfter: 2 });
-      callers.set(request, await gate.admit(request.headers.authorization, route.scope));
+      const { authorization } = request.headers;
+      const caller =
+        route.scope === SERVERS ? gate.admitServer(authorization) : await gate.admit(authorization, route.scope);
+      callers.set(request, caller);
     },
     handler: async (request, reply) => {
       const none = undefined as z.output<B> & z.output<Q> & z.output<P>;
@@ -79,7 +85,7 @@ export function addRoute<B extends z.ZodType, Q extends z.ZodType, P extends z.Z
 function documentation(route: Route<z.ZodType, z.ZodType, z.ZodType>): object {
   return {
     summary: route.summary,
-    description: `Scope: ${route.scope}`,
+    description: route.scope === SERVERS ? "Scope: none; redirection servers only" : `Scope: ${route.scope}`,
     tags: [route.url.split("/")[2] ?? ""],
     ...(route.body === undefined ? {} : { body: describeInput(route.body) }),
     ...(route.query === undefined ? {} : { querystring: describeInput(route.query) }),
