@@ -45,6 +45,15 @@ export type TemplateNode =
       readonly params: number;
       readonly body: readonly TemplateNode[];
       readonly inverse: readonly TemplateNode[];
+    }
+  | {
+      /** Not of the language: whoever rearranges a template puts it around what must be changed in every message. */
+      readonly kind: "rewritten";
+      readonly body: readonly TemplateNode[];
+      /** What is printed instead of what the body printed; `root` are the variables of the message. */
+      print(printed: string, root: unknown): string;
+      /** Characters it prints at most beyond the body's: like the template's own text they do not count as output. */
+      readonly room: number;
     };
 
 /** Parses and checks. Throws TemplateError. */

@@ -48,13 +48,17 @@ function ownLength(nodes: readonly TemplateNode[]): number {
   for (const node of nodes) {
     if (node.kind === "text") length += node.value.length;
     else if (node.kind === "block") length += ownLength(node.body) + ownLength(node.inverse);
+    else if (node.kind === "rewritten") length += ownLength(node.body) + node.room;
   }
   return length;
 }
 
 function sizeOf(nodes: readonly TemplateNode[]): number {
   let size = nodes.length;
-  for (const node of nodes) if (node.kind === "block") size += sizeOf(node.body) + sizeOf(node.inverse);
+  for (const node of nodes) {
+    if (node.kind === "block") size += sizeOf(node.body) + sizeOf(node.inverse);
+    else if (node.kind === "rewritten") size += sizeOf(node.body);
+  }
   return size;
 }
 
@@ -74,6 +78,7 @@ function one(node: TemplateNode, compiler: Compiler): Write {
     return (run) => append(run, value);
   }
   if (node.kind === "value") return printed(node.expr, compiler.escape && !node.raw, compiler.slots);
+  if (node.kind === "rewritten") return rewritten(node, body(node.body, compiler));
   const subject = reader(node.subject);
   const parts: BlockParts = {
     subject,
@@ -112,6 +117,18 @@ function printed(expr: Expr, escape: boolean, slots: Map<string, number>): Write
   return (run, frame) => {
     if (frame.up !== null) return append(run, text(run, frame));
     append(run, (run.texts[slot] ??= text(run, frame)));
+  };
+}
+
+function rewritten(node: TemplateNode & { kind: "rewritten" }, write: Write): Write {
+  if (node.body.length === 0) return (run) => append(run, node.print("", run.root));
+  return (run, frame) => {
+    const before = run.out;
+    run.out = "";
+    write(run, frame);
+    const own = run.out;
+    run.out = before;
+    append(run, node.print(own, run.root));
   };
 }
 

@@ -74,5 +74,6 @@ function refuseBreaks(nodes: readonly TemplateNode[]): void {
       refuseBreaks(node.body);
       refuseBreaks(node.inverse);
     }
+    if (node.kind === "rewritten") refuseBreaks(node.body);
   }
 }

@@ -51,6 +51,9 @@ function mark(nodes: readonly TemplateNode[], marks: Mark[]): string | null {
       // {{{x}}} brings HTML, which must come out as text.
       if (node.raw) return null;
       put({ node });
+    } else if (node.kind === "rewritten") {
+      // What it prints is known when it is printed.
+      return null;
     } else {
       const body = (put({ tag: "open", block: node }), mark(node.body, marks));
       if (body === null) return null;

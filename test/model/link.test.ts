@@ -1,5 +1,7 @@
 /** Tracked links: what is signed comes back, and nothing else does. */
+import { createHmac } from "node:crypto";
 import { describe, expect, test } from "vitest";
+import { fromBase32 } from "../../src/model/base32.ts";
 import { type Link, MOST_URL, signLink, targetOf, verifyLink } from "../../src/model/link.ts";
 
 const key = { id: 7, secret: Buffer.alloc(32, 1) };
@@ -28,6 +30,25 @@ describe("a link", () => {
     const text = signLink(key, link(over));
     expect(text).toMatch(/^[a-z2-7]+$/);
     expect(verifyLink([other, key], text)).toEqual(link(over));
+  });
+
+  test.each([1, 32, 63, 64, 65, 200])(
+    "ends with an HMAC-SHA256 cut to 80 bits, whatever the key's length: %i",
+    (length) => {
+      const long = { id: 9, secret: Buffer.alloc(length, 5) };
+      for (const url of ["", "https://example.com/", `https://example.com/${"x".repeat(4000)}`]) {
+        const bytes = fromBase32(signLink(long, link({ url }))) ?? Buffer.alloc(0);
+        const whole = createHmac("sha256", long.secret)
+          .update("postilion link\0")
+          .update(bytes.subarray(0, -10))
+          .digest();
+        expect(bytes.subarray(-10)).toEqual(whole.subarray(0, 10));
+      }
+    },
+  );
+
+  test("longer than any URL that is tracked is not made", () => {
+    expect(() => signLink(key, link({ url: `https://example.com/${"x".repeat(MOST_URL)}` }))).toThrow(RangeError);
   });
 
   test("survives a gateway that changes the case of the URL", () => {
