@@ -1,9 +1,12 @@
 /** Messages read back: pages of a delivery, one with its events, and the writing of a single transactional one. */
 import type { EventType, MessageStatus } from "../model/delivery.ts";
 import { EVENT_TYPES, PRIORITIES, statusName, statusNumber } from "../model/delivery.ts";
+import type { TrackingKind, VisitorClass } from "../model/tracking.ts";
+import { ruleText, type Uncounted } from "../model/visitor.ts";
 import type { NewDelivery } from "./deliveries.ts";
 import { CHANNELS } from "./sql.ts";
 import type { AnySql, Sql } from "./sql.ts";
+import { reactionsOfMessage, type TrackingEvent } from "./tracking-events.ts";
 import { leafName, volumeOfId } from "./volumes.ts";
 
 export interface MessageRecord {
@@ -132,6 +135,14 @@ export interface EventRecord {
   readonly tls: string;
   readonly latencyMs: number;
   readonly transcript: string;
+  /** Of what readers did (opened, clicked, unsubscribed); '' and 0 for all others. Everything but the class is a stranger's word. */
+  readonly class: VisitorClass | "";
+  /** Number of the link. */
+  readonly link: number;
+  readonly ip: string;
+  readonly userAgent: string;
+  /** Why it is in no sum (model UNCOUNTED), '' when it is. */
+  readonly uncounted: Uncounted | "";
 }
 
 /** One message and what happened to it, in order; the first event is made from its part. null: there is none, or no more. */
@@ -147,15 +158,47 @@ export async function findMessage(
     join part p on p.delivery_id = m.delivery_id and m.id between p.first_id and p.last_id
     where m.id = ${id}`);
   if (row === undefined) return null;
-  const events = await orGone(sql<(Omit<EventRecord, "type"> & { type: number })[]>`
+  const events = await orGone(sql<(Omit<EventRecord, "type" | keyof typeof NO_READER> & { type: number })[]>`
     select type, at, attempt, code, enhanced, stage, reason, reply, mx, remote_ip as "remoteIp", public_id as "publicId", tls,
       latency_ms as "latencyMs", transcript
     from ${sql(leafName("event", volume))} where message_id = ${id} order by id limit 1000`);
   const told = message(row);
   const early: EventRecord[] = [event("accepted", row.accepted_at, "")];
   if (told.status === "excluded" && events.length === 0) early.push(event("excluded", row.accepted_at, told.reason));
-  return { message: told, events: [...early, ...events.map((e) => ({ ...e, type: EVENT_TYPES[e.type]! }))] };
+  const sent = [...early, ...events.map((e) => ({ ...e, ...NO_READER, type: EVENT_TYPES[e.type]! }))];
+  return { message: told, events: inOrder(sent, (await reactionsOfMessage(sql, id)).map(reaction)) };
 }
+
+/** Both are in order by themselves, the first whatever the clocks said. */
+function inOrder(sent: readonly EventRecord[], read: readonly EventRecord[]): EventRecord[] {
+  const later = [...read].sort((a, b) => a.at.getTime() - b.at.getTime());
+  const merged: EventRecord[] = [];
+  for (const one of sent) {
+    while (later[0] !== undefined && later[0].at < one.at && merged.length > 0) merged.push(later.shift()!);
+    merged.push(one);
+  }
+  return [...merged, ...later];
+}
+
+const TYPE_OF_KIND: Partial<Record<TrackingKind, EventType>> = {
+  open: "opened",
+  click: "clicked",
+  unsubscribe: "unsubscribed",
+};
+
+function reaction(hit: TrackingEvent): EventRecord {
+  const { at, kind, link, ip, userAgent, uncounted } = hit;
+  return {
+    ...event(TYPE_OF_KIND[kind]!, at, kind === "unsubscribe" ? hit.hint : ruleText(hit.rule)),
+    class: hit.class,
+    link,
+    ip,
+    userAgent,
+    uncounted,
+  };
+}
+
+const NO_READER = { class: "", link: 0, ip: "", userAgent: "", uncounted: "" } as const;
 
 function event(type: EventType, at: Date, reason: string): EventRecord {
   return {
@@ -173,6 +216,7 @@ function event(type: EventType, at: Date, reason: string): EventRecord {
     tls: "",
     latencyMs: 0,
     transcript: "",
+    ...NO_READER,
   };
 }
 

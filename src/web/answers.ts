@@ -1,6 +1,7 @@
 /** Rows of the ledger as the API shows them: times as RFC 3339, absent things as null, ids as numbers. */
 import type { DeliveryRecord } from "../db/deliveries.ts";
 import { type Eta, estimate } from "../model/eta.ts";
+import { harmless } from "../model/harmless.ts";
 import type { EventRecord, MessageRecord } from "../db/messages.ts";
 import type { Suppression } from "../db/suppressions.ts";
 
@@ -69,9 +70,9 @@ export function messageAnswer(m: MessageRecord): object {
   };
 }
 
-/** Only what says something. */
+/** Only what says something. What a reader's browser said of itself is shown as one harmless line. */
 export function eventAnswer(e: EventRecord): object {
-  const told = Object.entries(e).filter(
+  const told = Object.entries({ ...e, ip: harmless(e.ip), userAgent: harmless(e.userAgent) }).filter(
     ([name, value]) => value !== "" && value !== 0 && name !== "at" && name !== "transcript",
   );
   return {

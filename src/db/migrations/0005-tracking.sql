@@ -10,24 +10,34 @@ create table tracking_leader (
   until    timestamptz not null
 );
 
+-- The epoch in whose name records are counted. Apart from the lease, which is prolonged while a batch is being written: whoever leads puts
+-- its epoch here first, behind the last batch of the one before, and a batch of an older epoch is refused.
+create table tracking_fence (
+  id       int primary key default 1 check (id = 1),
+  epoch    bigint not null
+);
+
 -- The log of one redirection server, by the id the log was born with: a folder that was wiped is another log.
 create table tracking_source (
   log          text primary key collate "C",
   address      text not null,                          -- where it was pulled from last
   host         text not null default '',
   position     bigint not null default 0,              -- octet of the log to go on at
-  pulled_at    timestamptz not null default now(),
+  pulled_at    timestamptz not null default now(),     -- the last answer, empty ones too (within a minute)
+  newest_at    timestamptz,                            -- of the records so far
   records      bigint not null default 0,
   damaged      bigint not null default 0,              -- records set aside: tracking_damaged
   lost         bigint not null default 0               -- hits the server could not write down, as it says
 );
 
--- Records that could not be read, with their place; the rest of the log went on.
+-- Octets of a log that are no records, with their place: damaged ones (and what they look like), and gaps. The rest of the log went on.
 create table tracking_damaged (
   log          text not null collate "C",
   position     bigint not null,
-  octets       int not null,
+  octets       bigint not null,
+  records      int not null,
   reason       text not null,
+  content      bytea not null default '',              -- the first 4,096 octets
   seen_at      timestamptz not null default now(),
   primary key (log, position)
 );
@@ -37,50 +47,57 @@ create table user_agent (
   text  text not null unique collate "C"
 );
 
--- Raw rows: one a hit, never changed but for its class. Leaves by month (made by tracking_month), dropped by age.
+-- Raw rows: one a hit, never changed but for its class. Leaves by month (made by tracking_month), dropped by age. Rows get their id in the
+-- order in which they are committed: whoever reads on behind the highest id it has seen misses none.
 create table tracking (
   id           bigint generated always as identity,
   at           timestamptz not null,
   message_id   bigint not null,                        -- 0: anonymous
   delivery_id  bigint not null,                        -- 0: the message is not known any more
-  kind         smallint not null,                      -- model TRACKING_KINDS
+  user_agent   int not null default 0,
   link         int not null default 0,
+  kind         smallint not null,                      -- model TRACKING_KINDS
   class        smallint not null,                      -- model VISITOR_CLASSES
-  counted      boolean not null,                       -- false: an open repeated within a minute, or not of this delivery
-  why          text not null collate "C" default '',   -- what made the class, or why it does not count
+  rule         text not null collate "C" default '',   -- what made the class (model VISITOR_RULES); '': a person, for want of any other sign
+  uncounted    text not null collate "C" default '',   -- why it is in no sum (model UNCOUNTED); '': it is
   hint         text not null collate "C" default '',
   ip           text not null collate "C" default '',
-  user_agent   int not null default 0,
   visitor      text not null collate "C" default '',
   web          jsonb                                   -- of web tracking: tag, amount, articles, more
 ) partition by range (at);
 create index tracking_id on tracking (id);
 create index tracking_of_message on tracking (message_id, id) where message_id <> 0;
 create index tracking_of_delivery on tracking (delivery_id, id);
+create index tracking_rare on tracking (kind, id) where kind >= 2;
 
--- Makes the leaf of a month if it is not there.
+-- Makes the leaf of a month if it is not there; apart, and then attached (0001-ledger.sql says why).
 create function tracking_month(day date) returns void language plpgsql as $$
 declare
-  lo date := date_trunc('month', day);
-  leaf text := 'tracking_' || to_char(day, 'YYYYMM');
+  lo date := make_date(extract(year from day)::int, extract(month from day)::int, 1);
+  leaf text := 'tracking_' || to_char(lo, 'YYYYMM');
 begin
-  if to_regclass(leaf) is null then
-    execute format('create table if not exists %I partition of tracking for values from (%L) to (%L)', leaf, lo, lo + interval '1 month');
-  end if;
+  perform pg_advisory_xact_lock(7301002);
+  if to_regclass(leaf) is not null then return; end if;
+  execute format('create table %I (like tracking including defaults)', leaf);
+  execute format('alter table tracking attach partition %I for values from (%L) to (%L)', leaf,
+    to_char(lo, 'YYYY-MM-DD') || ' 00:00:00+00', to_char(lo + interval '1 month', 'YYYY-MM-DD') || ' 00:00:00+00');
 end $$;
 
--- What is known of a message's reader: one row from the first hit on, so that distinct people are counted as they come.
+-- What is known of a message's reader: one row from the first hit on, so that distinct people are counted as they come, and can be
+-- taken back when a hit turns out to be a machine's.
 create table reaction (
-  message_id     bigint primary key,
-  delivery_id    bigint not null,
-  seen           boolean not null default false,       -- any hit; *_person: by a person
-  seen_person    boolean not null default false,
-  clicked        boolean not null default false,
-  clicked_person boolean not null default false,
-  opened_at      timestamptz,                          -- last open that counted
-  burst_at       timestamptz,                          -- clicks in a burst: when it began, and which links
-  burst_links    int[] not null default '{}'
+  message_id         bigint primary key,
+  delivery_id        bigint not null,
+  sent_at            timestamptz,                      -- null: not in the ledger yet; 1970: it never will be
+  opened_at          timestamptz,                      -- last open that counted, of a person
+  machine_opened_at  timestamptz,                      -- and of a machine
+  opted_out          boolean not null default false,
+  hits               int not null default 0,           -- that count
+  clicks             int not null default 0,
+  person_hits        int not null default 0,           -- of classes person and proxy
+  person_clicks      int not null default 0
 ) with (fillfactor = 80);
+create index reaction_unsent on reaction (message_id) where sent_at is null;
 
 -- Hits by link and five minutes. person: classes person and proxy.
 create table link_statistics (
@@ -91,31 +108,32 @@ create table link_statistics (
   person       int not null default 0,
   machine      int not null default 0,
   primary key (delivery_id, link, kind, bucket)
-);
+) with (fillfactor = 70);
 
 -- The indicators of a delivery (ops/tracking.md has the formulas). who 0: all hits; 1: those of people.
 create table delivery_reactions (
   delivery_id       bigint not null,
   who               smallint not null,
-  recipient_open    int not null default 0,            -- distinct messages with any hit
-  opens             int not null default 0,
-  recipient_click   int not null default 0,            -- distinct messages with a click
-  person_click      int not null default 0,            -- distinct visitors with a click
-  clicks            int not null default 0,
-  opt_outs          int not null default 0,
-  mirror_pages      int not null default 0,
-  web_pages         int not null default 0,
-  transactions      int not null default 0,
-  amount            numeric(20, 2) not null default 0,
-  articles          int not null default 0,
+  recipient_open    bigint not null default 0,         -- distinct messages with any hit
+  opens             bigint not null default 0,
+  recipient_click   bigint not null default 0,         -- distinct messages with a click
+  person_click      bigint not null default 0,         -- distinct visitors with a click
+  clicks            bigint not null default 0,
+  opt_outs          bigint not null default 0,
+  mirror_pages      bigint not null default 0,
+  web_pages         bigint not null default 0,
+  transactions      bigint not null default 0,
+  amount            numeric not null default 0,
+  articles          bigint not null default 0,
   primary key (delivery_id, who)
-);
+) with (fillfactor = 70);
 
 -- Who has clicked, where visitors have a cookie.
 create table visitor_click (
-  delivery_id  bigint not null,
-  visitor      text not null collate "C",
-  person       boolean not null,
+  delivery_id    bigint not null,
+  visitor        text not null collate "C",
+  clicks         int not null default 0,
+  person_clicks  int not null default 0,
   primary key (delivery_id, visitor)
 );
 
