@@ -7,7 +7,6 @@ import { type InspectedRules, inspectMxRules } from "../config/mx-rules-file.ts"
 import type { RuleFinding } from "../config/mx-rules-lint.ts";
 import { loadReplyRules } from "../config/reply-rules-file.ts";
 import type { Settings } from "../config/settings.ts";
-import { maskProblem } from "../model/mask.ts";
 import type { MxRules } from "../model/mx-rules.ts";
 import { readYaml } from "../config/yaml.ts";
 import { UsageError } from "./usage.ts";
@@ -48,7 +47,7 @@ export function checkRules(settings: Settings, file: string): CheckedRules {
   return { ok: findings.every(({ severity }) => severity !== "error"), mxRules, replyRules, findings };
 }
 
-/** Rules and warm-up plans for public ids, or masks, that nothing is sent by. */
+/** Rules and warm-up plans for public ids that nothing is sent from. */
 function strangers(rules: MxRules, { mta, stat }: Settings): RuleFinding[] {
   const ids = new Set(mta.affinities.flatMap(({ ips }) => ips.map(({ publicId }) => publicId)));
   const findings: RuleFinding[] = [];
@@ -64,11 +63,8 @@ function strangers(rules: MxRules, { mta, stat }: Settings): RuleFinding[] {
       text: `${id}: no affinity of these settings has ${range}`,
     });
   }
-  stat.warmUp.forEach(({ publicId, mx }, i) => {
+  stat.warmUp.forEach(({ publicId }, i) => {
     const at = `settings stat.warmUp[${i}]`;
-    const problem = maskProblem(mx);
-    if (problem !== "")
-      findings.push({ severity: "error", at, rule: "", text: `mx: ${JSON.stringify(mx)} ${problem}` });
     if (!ids.has(publicId))
       findings.push({
         severity: "warning",

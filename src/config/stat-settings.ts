@@ -1,5 +1,6 @@
 /** Settings of the statistics server and of whoever asks it: section `stat` of the settings (config/settings.ts). */
 import { z } from "zod";
+import { maskProblem } from "../model/mask.ts";
 import { PACINGS, SCOPES, TLS_MODES } from "../model/traffic.ts";
 
 const ms = (fallback: number, text: string) => z.number().int().min(0).default(fallback).describe(text);
@@ -36,7 +37,15 @@ export const mxRuleSchema = z.strictObject({
 
 const warmUp = z.strictObject({
   publicId: z.number().int().min(0).describe("The public id that is warmed up"),
-  mx: z.string().default("*").describe("Mask over the exchanger's name: each mask has its own count"),
+  mx: z
+    .string()
+    .superRefine((mask, context) => {
+      // One that matches nothing would let a new IP send as if it were warm.
+      const problem = maskProblem(mask);
+      if (problem !== "") context.addIssue({ code: "custom", message: `${JSON.stringify(mask)} ${problem}` });
+    })
+    .default("*")
+    .describe("Mask over the exchanger's name: each mask has its own count"),
   plan: z
     .array(z.number().int().min(1))
     .min(1)
@@ -93,7 +102,18 @@ export const statSettingsSchema = z
         stopMs: ms(10_800_000, "For so long"),
       })
       .prefault({}),
-    warmUp: z.array(warmUp).default([]).describe("Public ids that are being warmed up"),
+    warmUp: z
+      .array(warmUp)
+      .superRefine((plans, context) => {
+        const known = new Set<string>();
+        plans.forEach(({ publicId, mx }, i) => {
+          if (known.has(`${publicId} ${mx}`))
+            context.addIssue({ code: "custom", path: [i, "mx"], message: "there is another plan for it above" });
+          known.add(`${publicId} ${mx}`);
+        });
+      })
+      .default([])
+      .describe("Public ids that are being warmed up"),
   })
   .prefault({});
 

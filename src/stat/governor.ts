@@ -37,6 +37,7 @@ export interface GovernorOptions {
 /** The governor and what only its server asks. */
 export interface TrafficGovernor extends Governor {
   setReplyRules(rules: ReplyRules, now: number): void;
+  /** What is counted and what is at work stays: plans go on at their day, what the breaker stopped is stopped for as long as it was said. */
   setSettings(settings: GovernorOptions["settings"], now: number): void;
   /** All suspensions in force; those that are gone come back over a ramp. */
   setSuspensions(list: readonly Suspension[], now: number): void;
@@ -301,6 +302,7 @@ export function createGovernor(options: GovernorOptions): TrafficGovernor {
     },
     setSettings(settings, now) {
       breaker = settings.breaker;
+      trouble.setLongest(breaker.windowMs);
       warmUp.set(settings.warmUp, enter(now));
       changes.push(null);
       flush();

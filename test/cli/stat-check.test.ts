@@ -88,16 +88,15 @@ test("rules and warm-up for public ids that no affinity has", () => {
         { mx: "a.example", publicIds: "4-6" },
         { mx: "b.example", publicIds: "4-7" },
       ],
-      warmUp: [{ publicId: 7, mx: "*.google.com" }, { publicId: 8 }, { publicId: 3, mx: "@gmail.com" }],
+      warmUp: [{ publicId: 7, mx: "*.google.com" }, { publicId: 8 }],
     },
   });
   const checked = checkRules(settings, "");
   expect(lines(checked)).toEqual([
     "mx note settings stat.rules[0]: a.example 4-6: no affinity of these settings has a public id from 4 to 6",
     "mx warning settings stat.warmUp[1]: no affinity of these settings has public id 8",
-    'mx error settings stat.warmUp[2]: mx: "@gmail.com" holds "@", which is in no name of a host',
   ]);
-  expect(checked.ok).toBe(false);
+  expect(checked.ok).toBe(true);
 });
 
 describe("as a command", () => {

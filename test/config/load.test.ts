@@ -41,6 +41,14 @@ describe("mistakes", () => {
     expect(lines.find((line) => line.includes("tls"))).toMatch(/FILE:10: stat\.rules\[0\]\.tls: .*opportunistic/);
     expect(lines).toContain("  FILE:11: lgo: no such setting; did you mean log?");
   });
+  test("a warm-up whose mask matches nothing, or that is there twice, would be none", () => {
+    const text =
+      'stat:\n  warmUp:\n    - publicId: 7\n      mx: "@gmail.com"\n    - publicId: 8\n    - publicId: 7\n    - publicId: 8\n      mx: "*"\n';
+    expect(refusal(text).split("\n").slice(1)).toEqual([
+      '  FILE:4: stat.warmUp[0].mx: "@gmail.com" holds "@", which is in no name of a host',
+      "  FILE:8: stat.warmUp[3].mx: there is another plan for it above",
+    ]);
+  });
   test("a name like no other: the known ones are listed", () => {
     expect(refusal("log:\n  xyzzy: 1\n")).toContain("FILE:2: log.xyzzy: no such setting; known here: level, pretty");
   });

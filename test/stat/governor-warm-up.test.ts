@@ -159,6 +159,57 @@ describe("restarts and settings", () => {
     expect(t.govern(T0 + 1).messages).toBe(0);
   });
 
+  const BREAKER = { errors: 0.9, messages: 300, windowMs: HOUR, stopMs: HOUR };
+  const PLAN = { publicId: 1, mx: "*.example.com", plan: [60, 120, 240], pauseAt: 0.1 };
+  const set = (t: Told, warmUp: (typeof PLAN)[], now: number): void =>
+    t.governor.setSettings({ breaker: BREAKER, warmUp }, now);
+
+  test("a plan that is taken out by mistake and put in again goes on: its day, what was sent, its pause", () => {
+    const t = told(WARM);
+    takeAll(t, T0, TOMORROW);
+    takeAll(t, TOMORROW, TOMORROW + HOUR);
+    const before = state(t, TOMORROW + HOUR);
+    expect(before).toMatchObject({ day: 2, sent: 20 });
+    set(t, [], TOMORROW + HOUR);
+    expect(t.govern(TOMORROW + HOUR).messages).toBe(Infinity);
+    set(t, [PLAN], TOMORROW + HOUR);
+    expect(state(t, TOMORROW + HOUR)).toEqual(before);
+    t.governor.observe([report({ rejected: 50 })], [], TOMORROW + HOUR);
+    set(t, [], TOMORROW + HOUR);
+    t.run(TOMORROW + HOUR, TOMORROW + HOUR);
+    expect(t.history.at(-1), "the history has its end").toBe("ended warm-up warm-up");
+    set(t, [PLAN], TOMORROW + 2 * HOUR);
+    expect(state(t, TOMORROW + 2 * HOUR).paused).toContain("50 of 50");
+  });
+
+  test("three days later it is another IP's: from the first day", () => {
+    const t = told(WARM);
+    takeAll(t, T0, TOMORROW);
+    expect(state(t, TOMORROW).day).toBe(2);
+    set(t, [], TOMORROW);
+    set(t, [], TOMORROW + 5 * DAY);
+    set(t, [PLAN], TOMORROW + 5 * DAY);
+    expect(state(t, TOMORROW + 5 * DAY)).toMatchObject({ day: 1, sent: 0 });
+  });
+
+  test("a server that has not read of a plan yet takes the lead: the plan loses nothing by it", () => {
+    const first = told(WARM);
+    send(first, 8, T0);
+    const stale = told({ warmUp: [] });
+    stale.governor.restore(JSON.parse(JSON.stringify(first.governor.snapshot())), T0 + 1);
+    const third = told({ warmUp: [] });
+    third.governor.restore(JSON.parse(JSON.stringify(stale.governor.snapshot())), T0 + 2);
+    set(third, [PLAN], T0 + 3);
+    expect(third.governor.warmUpState(T0 + 3)).toEqual(first.governor.warmUpState(T0 + 3));
+  });
+
+  test("a day that is over counts by the plan it was sent under", () => {
+    const t = told(WARM);
+    send(t, 6, T0);
+    set(t, [{ ...PLAN, plan: [600, 1200] }], TOMORROW);
+    expect(state(t, TOMORROW).day).toBe(2);
+  });
+
   test("a plan that is changed goes on at its day; one that is gone is over; a new one begins", () => {
     const t = told(WARM);
     send(t, 10, T0);

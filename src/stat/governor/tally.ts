@@ -20,6 +20,8 @@ export interface Tally {
   sums(key: string, at: number, spanMs?: number): number[];
   forget(key: string): void;
   keys(): IterableIterator<readonly [key: string, note: string]>;
+  /** Counts over another time from now on. What is counted stays, each count at the begin of the slot it was in. */
+  resize(spanMs: number): void;
   /** The clock was set: everything happened `delta` ms later (earlier when negative) than it seemed. */
   shift(delta: number): void;
   snapshot(at: number): unknown;
@@ -28,7 +30,7 @@ export interface Tally {
 
 interface Entry {
   /** Slots with something in them, the oldest first: number since the epoch, then the counts. Most names are heard of once. */
-  readonly rows: number[];
+  rows: number[];
   /** Heard of again since room was made. */
   again: boolean;
   note: string;
@@ -39,10 +41,24 @@ const COUNT_MOST = 0xffff_ffff;
 const MUCH = 16;
 
 export function createTally({ spanMs, slots, width, most }: TallyOptions): Tally {
-  const slotMs = Math.max(1, Math.ceil(spanMs / slots));
+  let slotMs = Math.max(1, Math.ceil(spanMs / slots));
   const entries = new Map<string, Entry>();
 
   const stride = width + 1;
+
+  /** Rows of slots of another length as rows of ours. */
+  function recut(rows: readonly number[], fromMs: number): number[] {
+    const cut: number[] = [];
+    for (let row = 0; row < rows.length; row += stride) {
+      const slot = Math.floor(((rows[row] ?? 0) * fromMs) / slotMs);
+      const base = cut.length - stride;
+      if (cut[base] !== slot) cut.push(slot, ...rows.slice(row + 1, row + stride));
+      else
+        for (let i = 1; i < stride; i++)
+          cut[base + i] = Math.min(COUNT_MOST, (cut[base + i] ?? 0) + (rows[row + i] ?? 0));
+    }
+    return cut.slice(-slots * stride);
+  }
 
   function sumsOf(entry: Entry, at: number, last: number): number[] {
     const sums = new Array<number>(width).fill(0);
@@ -101,6 +117,11 @@ export function createTally({ spanMs, slots, width, most }: TallyOptions): Tally
     *keys() {
       for (const [key, { note }] of entries) yield [key, note];
     },
+    resize(span) {
+      const before = slotMs;
+      slotMs = Math.max(1, Math.ceil(span / slots));
+      if (slotMs !== before) for (const entry of entries.values()) entry.rows = recut(entry.rows, before);
+    },
     shift(delta) {
       const by = Math.round(delta / slotMs);
       for (const { rows } of entries.values()) {
@@ -117,14 +138,19 @@ export function createTally({ spanMs, slots, width, most }: TallyOptions): Tally
     },
     restore(snapshot) {
       const saved = snapshot as { slotMs?: unknown; entries?: unknown } | null;
-      // Slots of another length (other settings) mean nothing here.
-      if (saved?.slotMs !== slotMs || !Array.isArray(saved.entries)) return;
+      const savedMs = saved?.slotMs;
+      if (!Number.isSafeInteger(savedMs) || Number(savedMs) < 1 || !Array.isArray(saved?.entries)) return;
       for (const one of saved.entries.slice(-most) as unknown[]) {
         if (!Array.isArray(one) || typeof one[0] !== "string" || !Array.isArray(one[2])) continue;
         const rows = one[2] as unknown[];
         if (rows.length % stride !== 0 || rows.length > slots * stride) continue;
         if (!rows.every((n): n is number => Number.isSafeInteger(n) && Number(n) >= 0)) continue;
-        entries.set(one[0], { rows: [...rows], again: false, note: typeof one[1] === "string" ? one[1] : "" });
+        // Saved under other settings, its slots are of another length.
+        entries.set(one[0], {
+          rows: recut(rows, Number(savedMs)),
+          again: false,
+          note: typeof one[1] === "string" ? one[1] : "",
+        });
       }
     },
   };

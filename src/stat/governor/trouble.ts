@@ -39,6 +39,8 @@ export interface Trigger extends Where {
 
 export interface Trouble {
   setRules(rules: ReplyRules): void;
+  /** The longest time that attempts are asked for from now on. */
+  setLongest(ms: number): void;
   /** Sums of a report by site × public id, and the replies that a rule is for. */
   read(
     report: readonly PathReport[],
@@ -88,16 +90,19 @@ function isPlace({ site, publicId }: { readonly site: string; readonly publicId:
 export function createTrouble(longestMs: number): Trouble {
   const attempts = createTally({ spanMs: Math.max(HOUR, longestMs), slots: 60, width: 2, most: PAIRS_MOST });
   let find = compileReplyRules([]);
-  let matched = new Map<string, { readonly windowMs: number; readonly tally: Tally }>();
+  let matched = new Map<string, { windowMs: number; readonly tally: Tally }>();
   /** Of rules that count different sites: when each last said so, by rule and public id. */
   const said = new Map<string, Map<string, number>>();
 
   function tallyOf(rule: ReplyRule): Tally {
     const { windowMs } = rule.threshold;
     let found = matched.get(rule.id);
-    if (found === undefined || found.windowMs !== windowMs) {
+    if (found === undefined) {
       found = { windowMs, tally: createTally({ spanMs: windowMs, slots: 12, width: 1, most: MATCHED_MOST }) };
       matched.set(rule.id, found);
+    } else if (found.windowMs !== windowMs) {
+      found.tally.resize(windowMs);
+      found.windowMs = windowMs;
     }
     return found.tally;
   }
@@ -139,6 +144,7 @@ export function createTrouble(longestMs: number): Trouble {
       const ids = new Set(rules.map(({ id }) => id));
       matched = new Map([...matched].filter(([id]) => ids.has(id)));
     },
+    setLongest: (ms) => attempts.resize(Math.max(HOUR, ms)),
     read(report, replies, now) {
       const matches: Match[] = [];
       const excused = new Map<string, number>();

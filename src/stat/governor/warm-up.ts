@@ -3,11 +3,12 @@
  * was sent (at least a tenth of what it allows), whatever the calendar says; days are those of UTC. At most a sixth of a day's messages goes
  * in one clock hour, so a newsletter at nine does not use up the day in a minute, and one that takes a morning still counts. When the hour
  * or the day is used up the path is on hold and warm IPs of the affinity take over. Too many errors pause it for the day, and that day does
- * not count.
+ * not count. A plan that is taken out of the settings is kept for three days: put in again by then it goes on, later it begins anew.
  */
 import type { WarmUpSettings } from "../../config/stat-settings.ts";
 import { compileMask } from "../../model/mask.ts";
 import type { Hold } from "../../model/traffic.ts";
+import { type Counts, countsOf, NOTHING, plainCounts, readCounts } from "./warm-up-counts.ts";
 
 export interface WarmUpState {
   readonly publicId: number;
@@ -53,20 +54,9 @@ export interface WarmUp {
   restore(snapshot: unknown): void;
 }
 
-interface Entry {
+interface Entry extends Counts {
   readonly settings: WarmUpSettings;
   readonly matches: (mx: string) => boolean;
-  /** Sending days that are over. */
-  day: number;
-  /** Begin of the day and of the hour that are counted. */
-  dayAt: number;
-  hourAt: number;
-  sent: number;
-  sentInHour: number;
-  accepted: number;
-  errors: number;
-  paused: string;
-  pausedSince: number;
   /** Somebody was refused until then; 0: nobody. */
   closedUntil: number;
 }
@@ -77,11 +67,15 @@ const FREE: WarmUpAllowance = { messages: Infinity, hold: null };
 /** Results of a day below which a share of errors says nothing. */
 const ENOUGH = 50;
 const KNOWN_MOST = 10_000;
-const COUNTED = ["day", "dayAt", "hourAt", "sent", "sentInHour", "accepted", "errors", "pausedSince"] as const;
+/** Plans that are not in the settings any more: long enough to see a mistake, not so long that the next IP of this number is taken for warm. */
+const SHELVED_MS = 3 * DAY;
+const SHELVED_MOST = 1000;
 
 export function createWarmUp(): WarmUp {
   let entries = new Map<string, Entry>();
   let byId = new Map<number, Entry[]>();
+  /** Counts of plans that are not in the settings, by key. */
+  const shelf = new Map<string, Counts>();
   /** Of an exchanger: its entry by public id. */
   const known = new Map<string, Entry | null>();
 
@@ -101,6 +95,12 @@ export function createWarmUp(): WarmUp {
   /** Pauses that ended since the last tick. */
   let resumed: WarmUpState[] = [];
 
+  function shelve(key: string, counts: Counts): void {
+    const [oldest] = shelf.keys();
+    if (shelf.size >= SHELVED_MOST && oldest !== undefined) shelf.delete(oldest);
+    shelf.set(key, counts);
+  }
+
   /** A new day, a new hour. */
   function turn(entry: Entry, now: number): void {
     const dayAt = startOf(now, DAY);
@@ -117,12 +117,21 @@ export function createWarmUp(): WarmUp {
   return {
     set(settings, now) {
       const before = entries;
+      // A day that is over is judged by the plan it was sent under.
+      for (const entry of before.values()) turn(entry, now);
+      for (const [key, { dayAt }] of shelf) if (dayAt + SHELVED_MS < now) shelf.delete(key);
       entries = new Map();
       for (const one of settings) {
         const key = `${one.publicId}|${one.mx}`;
-        const fresh: Entry = before.get(key) ?? newEntry(one);
-        if (!entries.has(key))
-          entries.set(key, { ...fresh, settings: one, matches: compileMask(one.mx), closedUntil: 0 });
+        if (entries.has(key)) continue;
+        const counts = countsOf(before.get(key) ?? shelf.get(key) ?? NOTHING);
+        entries.set(key, { ...counts, settings: one, matches: compileMask(one.mx), closedUntil: 0 });
+        shelf.delete(key);
+      }
+      for (const [key, entry] of before) {
+        if (entries.has(key)) continue;
+        if (entry.paused !== "") resumed.push(stateOf(entry));
+        shelve(key, countsOf(entry));
       }
       byId = Map.groupBy(entries.values(), ({ settings }) => settings.publicId);
       known.clear();
@@ -210,29 +219,20 @@ export function createWarmUp(): WarmUp {
         if (entry.closedUntil > 0) entry.closedUntil = now;
       }
     },
-    snapshot: () => [...entries].map(([key, entry]) => [key, entry.paused, ...COUNTED.map((name) => entry[name])]),
+    snapshot: () => [...shelf, ...entries].map(([key, counts]) => plainCounts(key, counts)),
     restore(snapshot) {
       if (!Array.isArray(snapshot)) return;
-      for (const saved of snapshot as unknown[]) {
-        if (!Array.isArray(saved)) continue;
-        const [key, paused, ...counts] = saved as unknown[];
-        const entry = entries.get(String(key));
-        if (
-          entry === undefined ||
-          typeof paused !== "string" ||
-          !counts.every((n) => Number.isSafeInteger(n) && Number(n) >= 0)
-        )
-          continue;
-        entry.paused = paused;
-        COUNTED.forEach((name, i) => (entry[name] = Number(counts[i] ?? 0)));
+      for (const plain of snapshot as unknown[]) {
+        const saved = readCounts(plain);
+        if (saved === null) continue;
+        const [key, counts] = saved;
+        const entry = entries.get(key);
+        // A server with other settings led: what it counted is not ours to forget.
+        if (entry === undefined) shelve(key, counts);
+        else Object.assign(entry, counts);
       }
     },
   };
-}
-
-function newEntry(settings: WarmUpSettings): Entry {
-  const counts = { day: 0, dayAt: 0, hourAt: 0, sent: 0, sentInHour: 0, accepted: 0, errors: 0, pausedSince: 0 };
-  return { settings, matches: () => false, ...counts, paused: "", closedUntil: 0 };
 }
 
 /** 0: warm. */
