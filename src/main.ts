@@ -100,13 +100,16 @@ function commandLine(): Command {
       process.exitCode = (await import("./cli/stat.ts")).statCheck(config(), file, json === true);
     });
   stat
-    .command("explain <domain|exchanger>")
-    .description("its exchangers, the rule and limits for them, where each comes from, and what is at work now")
+    .command("explain <domain>")
+    .description(
+      "its exchangers, the rule and limits for them, where each comes from, and what is at work now; exit code 1 if the DNS does not say where its mail goes",
+    )
+    .option("--exchanger", "it is the name of an exchanger: its MX records are not asked for")
     .option("--public-id <n>", "for this outgoing IP only")
     .option("--json", "as JSON")
-    .action(async (target: string, options: ExplainOptions) =>
-      (await import("./cli/stat.ts")).statExplain(config(), target, options),
-    );
+    .action(async (target: string, options: ExplainOptions) => {
+      process.exitCode = await (await import("./cli/stat.ts")).statExplain(config(), target, options);
+    });
 
   stat
     .command("show [site|domain]")
@@ -125,10 +128,12 @@ function commandLine(): Command {
     });
   stat
     .command("reload")
-    .description("make the statistics server read its rules again; no counter is lost")
+    .description(
+      "make all statistics servers read their rules, and stat.rules, stat.breaker and stat.warmUp of the settings; no counter is lost; exit code 1 if one finds a mistake",
+    )
     .option("--json", "as JSON")
     .action(async ({ json }: { json?: boolean }) => {
-      process.exitCode = await (await import("./cli/stat-show.ts")).statReload(config(), json === true);
+      process.exitCode = await (await import("./cli/stat-reload.ts")).statReload(config(), json === true);
     });
 
   program

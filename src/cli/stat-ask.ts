@@ -7,6 +7,7 @@ import { statPlace } from "../config/stat-place.ts";
 import { loadStatSecret } from "../config/stat-secret.ts";
 import type { Settings } from "../config/settings.ts";
 import { askStat } from "../quota/link/ask.ts";
+import { harmless } from "../model/harmless.ts";
 import type { QueryName } from "../quota/messages.ts";
 
 /** The answer's data, or why there is none. Never rejects. */
@@ -37,4 +38,22 @@ export function askOf(settings: Settings): Ask {
       return { why: told(error) };
     }
   };
+}
+
+const MOST_LINES = 200;
+
+/** The answer, taken for what the question is answered with (quota/answers.ts); or why there is none, in lines that are harmless. `refused`: a server said so. */
+export async function asked<T>(
+  ask: Ask,
+  what: QueryName,
+  args: Readonly<Record<string, unknown>>,
+): Promise<{ readonly data: T } | { readonly why: string; readonly refused: boolean }> {
+  const result = await ask(what, args);
+  if ("why" in result) return { why: result.why, refused: false };
+  const refused = (result.data as { readonly error?: unknown } | null)?.error;
+  if (refused === undefined) return { data: result.data as T };
+  // Everything that is wrong with a file of rules comes line by line.
+  const lines = String(refused).split("\n").slice(0, MOST_LINES);
+  const clean = lines.map((line) => harmless(line, 2000)).filter((line) => line !== "");
+  return { why: clean.join("\n  "), refused: true };
 }

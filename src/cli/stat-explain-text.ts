@@ -2,28 +2,42 @@
 import { harmless } from "../model/harmless.ts";
 import type { LimitName } from "../model/mx-rules.ts";
 import { stamp } from "../model/why-text.ts";
-import type { Explained, ExplainedRule, ExplainedState } from "./stat-explain.ts";
+import type { CounterAnswer } from "../quota/answers.ts";
+import type { Explained, ExplainedNow, ExplainedRule, ExplainedState } from "./stat-explained.ts";
 
 /** For a person. */
-export function explainedText({ target, way, exchangers, publicIds, rules, now }: Explained): string {
+export function explainedText(explained: Explained): string {
+  const { target, route, way, exchangers, publicIds, rules, now } = explained;
+  if (route !== "site") return nowhereText(explained);
   const lines = [`${target}: ${way}`, ""];
   lines.push(
     ...columns(
-      exchangers.map(({ mx, addresses, problem }) => [`  ${mx}`, problem === "" ? some(addresses) : `(${problem})`]),
+      exchangers.map(({ mx, addresses, problem, unanswered }) => [
+        `  ${mx}`,
+        problem === "" ? some(addresses) : unanswered ? `not known now: ${problem}` : `(${problem})`,
+      ]),
     ),
   );
   if (publicIds.length === 0)
     lines.push("", "No IP of any affinity may send to it: see includeDomains and excludeDomains of mta.affinities.");
   for (const rule of rules) lines.push("", ...ruleLines(rule, exchangers.length, publicIds.length));
-  lines.push("");
-  if (publicIds.length === 0) return lines.join("\n").trimEnd();
-  if (now.problem !== "") {
-    lines.push(`What is at work now is not known: ${now.problem}`);
-    return lines.join("\n");
-  }
-  lines.push(`Now (${stamp(now.at)}):`);
-  for (const state of now.states) lines.push(...stateLines(state, now.states.length > 1));
+  if (publicIds.length === 0) return lines.join("\n");
+  lines.push("", ...nowLines(now));
   return lines.join("\n");
+}
+
+/** No exchanger is known. */
+function nowhereText({ target, route, way }: Explained): string {
+  if (route === "unanswered")
+    return [
+      `${target}: the DNS does not say where its mail goes: ${way}`,
+      "So it is not known now which rule is for it. Mail to it waits, and the DNS is asked again.",
+      "The name of an exchanger needs no answer: postilion stat explain --exchanger <name>",
+    ].join("\n");
+  return [
+    `${target}: no mail goes there: ${way}`,
+    `If this is the name of an exchanger: postilion stat explain --exchanger ${target}`,
+  ].join("\n");
 }
 
 const SCOPES: Readonly<Record<string, string>> = {
@@ -71,9 +85,31 @@ function valueText(name: LimitName, value: string | number): string {
   return value === 0 ? "no limit" : String(value);
 }
 
-function stateLines(state: ExplainedState, several: boolean): string[] {
-  const { publicId, mx, changed, hold, measures, counters, differs } = state;
-  const lines = several ? [`  public id ${publicId}, ${mx}`] : [];
+function nowLines({ problem, at, states, unasked }: ExplainedNow): string[] {
+  if (problem !== "") return [`What is at work now is not known: ${problem}`];
+  const lines = [`Now (${stamp(at)}):`];
+  const groups = groupsOf(states);
+  for (const group of groups) lines.push(...groupLines(group, groups));
+  if (unasked > 0)
+    lines.push(`  and ${unasked} more exchangers × public ids, not asked about: --public-id <n> asks for one`);
+  return lines;
+}
+
+/** States that say the same, but for what is counted. */
+type Group = readonly ExplainedState[];
+
+function groupsOf(states: readonly ExplainedState[]): readonly Group[] {
+  const same = ({ publicId, changed, hold, measures, differs }: ExplainedState): string =>
+    JSON.stringify([publicId, changed, hold, measures, differs]);
+  return [...Map.groupBy(states, same).values()].sort((a, b) => (a[0]?.publicId ?? 0) - (b[0]?.publicId ?? 0));
+}
+
+function groupLines(group: Group, groups: readonly Group[]): string[] {
+  const [first] = group;
+  if (first === undefined) return [];
+  const { publicId, changed, hold, measures, differs } = first;
+  const several = groups.length > 1;
+  const lines: string[] = [];
   const indent = several ? "    " : "  ";
   const say = (text: string): void => void lines.push(`${indent}${text}`);
   if (differs !== "") say(`${differs}: it has not read the files since they changed (postilion stat reload)`);
@@ -83,18 +119,34 @@ function stateLines(state: ExplainedState, several: boolean): string[] {
       `${one.kind}, ${one.stage}, by ${one.by}${one.since === 0 ? "" : `, since ${stamp(one.since)}`}${until(one.until)}: ${one.reason}`,
     );
   for (const { name, value } of changed) say(`${name} is ${valueText(name, value)} for the time being`);
-  for (const one of counters) {
-    const period =
-      one.periodLimit === 0 ? "" : `, ${one.spent} of ${one.periodLimit} messages of the period${until(one.periodEnd)}`;
-    const whose = [one.publicId === null ? "all our IPs" : `public id ${one.publicId}`, one.ip].filter(
-      (text) => text !== "",
-    );
-    say(
-      `${one.connections} of ${one.connectionLimit} connections open${period}, ${one.waiting} waiting (rule ${one.rule}: ${whose.join(" to ")})`,
-    );
-  }
-  if (lines.length === (several ? 1 : 0)) say("nothing is at work, and nothing is counted yet");
-  return lines;
+  const counters = counterLines(group.flatMap((state) => state.counters));
+  counters.forEach(say);
+  const uncounted = [...new Set(group.flatMap((state) => state.uncounted))];
+  if (uncounted.length > 0 && counters.length > 0) say(`nothing is counted yet to ${some(uncounted)}`);
+  if (lines.length === 0) say("nothing is at work, and nothing is counted yet");
+  if (!several) return lines;
+  // Named only where the exchangers of one public id differ.
+  const alone = groups.filter((one) => one[0]?.publicId === publicId).length === 1;
+  return [`  public id ${publicId}${alone ? "" : `, ${some(group.map(({ mx }) => mx))}`}`, ...lines];
+}
+
+/** Each counter once, however many exchangers share it; those of several addresses in one line when they stand alike. */
+function counterLines(counters: readonly CounterAnswer[]): string[] {
+  const each = new Map(counters.map((one) => [one.counter, one]));
+  const alike = (one: CounterAnswer): string => JSON.stringify([one.rule, one.publicId, figures(one)]);
+  return [...Map.groupBy(each.values(), alike).values()].flatMap((same) => {
+    const [one] = same;
+    if (one === undefined) return [];
+    const whose = one.publicId === null ? "all our IPs" : `public id ${one.publicId}`;
+    const ips = same.map(({ ip }) => ip).filter((ip) => ip !== "");
+    const to = ips.length === 0 ? "" : ` to ${ips.length > 1 ? "each of " : ""}${some(ips)}`;
+    return [`${figures(one)} (rule ${one.rule}: ${whose}${to})`];
+  });
+}
+
+function figures({ connections, connectionLimit, spent, periodLimit, periodEnd, waiting }: CounterAnswer): string {
+  const period = periodLimit === 0 ? "" : `, ${spent} of ${periodLimit} messages of the period${until(periodEnd)}`;
+  return `${connections} of ${connectionLimit} connections open${period}, ${waiting} waiting`;
 }
 
 function until(ms: number): string {

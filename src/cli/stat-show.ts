@@ -1,13 +1,11 @@
-/** `postilion stat show|members|reload`: asks the statistics server that leads. Exit code 1 when none answers. */
+/** `postilion stat show|members`: asks the statistics server that leads. Exit code 1 when none answers. */
 import { setTimeout as pause } from "node:timers/promises";
 import { systemClock } from "../base/clock.ts";
 import { EXIT } from "../base/exit.ts";
 import { loadSettings } from "../config/load.ts";
-import { harmless } from "../model/harmless.ts";
 import type { MembersAnswer, SiteAnswer, SitesAnswer } from "../quota/answers.ts";
-import type { QueryName } from "../quota/messages.ts";
 import { type FindExchangers, openExchangers } from "../web/why/exchangers.ts";
-import { type Ask, askOf } from "./stat-ask.ts";
+import { type Ask, asked, askOf } from "./stat-ask.ts";
 import { membersText, sitesText, siteText } from "./stat-show-text.ts";
 
 export interface ShowOptions {
@@ -69,40 +67,6 @@ export async function shown({ ask, exchangers }: ShowDeps, site: string, json: b
 export async function statMembers(config: string | undefined, json: boolean): Promise<number> {
   const found = await asked<MembersAnswer>(askOf(loadSettings(config, process.env)), "members", {});
   return tell("why" in found ? found : { text: json ? JSON.stringify(found.data) : membersText(found.data) });
-}
-
-/** Makes the leading server read its rules again; the exit code: 1 when it does not, or finds them not valid. Faults: SETTINGS_*. */
-export async function statReload(config: string | undefined, json: boolean): Promise<number> {
-  const found = await asked<unknown>(askOf(loadSettings(config, process.env)), "reload", {});
-  return tell("why" in found ? found : { text: json ? JSON.stringify(found.data) : reloadedText(found.data) });
-}
-
-export function reloadedText(data: unknown): string {
-  const {
-    rules = 0,
-    replyRules = 0,
-    warnings = [],
-  } = (data ?? {}) as {
-    readonly rules?: number;
-    readonly replyRules?: number;
-    readonly warnings?: readonly string[];
-  };
-  const lines = [
-    `The rules were read again: ${Number(rules)} MX rules, ${Number(replyRules)} rules on replies. No counter was lost.`,
-  ];
-  for (const warning of warnings) lines.push(`warning: ${harmless(String(warning), 500)}`);
-  return lines.join("\n");
-}
-
-async function asked<T>(
-  ask: Ask,
-  what: QueryName,
-  args: Readonly<Record<string, unknown>>,
-): Promise<{ readonly data: T } | { readonly why: string }> {
-  const result = await ask(what, args);
-  if ("why" in result) return result;
-  const refused = (result.data as { readonly error?: unknown } | null)?.error;
-  return refused === undefined ? { data: result.data as T } : { why: harmless(String(refused), 2_000) };
 }
 
 function tell(told: Told): number {

@@ -6,7 +6,7 @@ import { loadMxRules } from "../config/mx-rules-file.ts";
 import { openResolver } from "../mta/resolver.ts";
 import { askOf } from "./stat-ask.ts";
 import { checkRules, checkedText } from "./stat-check.ts";
-import { explain } from "./stat-explain.ts";
+import { explain, isWhole } from "./stat-explain.ts";
 import { explainedText } from "./stat-explain-text.ts";
 import { UsageError } from "./usage.ts";
 
@@ -18,20 +18,38 @@ export function statCheck(config: string | undefined, file: string | undefined, 
 }
 
 export interface ExplainOptions {
+  readonly exchanger?: boolean;
   readonly publicId?: string;
   readonly json?: boolean;
 }
 
-/** Prints what there is. Faults: SETTINGS_*, RULES_INVALID. */
-export async function statExplain(config: string | undefined, target: string, options: ExplainOptions): Promise<void> {
+/** A person waits: the DNS gets two tries of three seconds at most. */
+const PATIENCE = { timeoutMs: 3_000, tries: 2 };
+
+/** Prints what there is; the exit code: 1 when the DNS does not say where mail goes, or that it goes nowhere. Faults: SETTINGS_*, RULES_INVALID. */
+export async function statExplain(
+  config: string | undefined,
+  target: string,
+  options: ExplainOptions,
+): Promise<number> {
   const settings = loadSettings(config, process.env);
-  const explained = await explain(target, options.publicId === undefined ? null : publicIdOf(options.publicId), {
+  const { dns } = settings.mta;
+  const patience = {
+    timeoutMs: Math.min(dns.timeoutMs, PATIENCE.timeoutMs),
+    tries: Math.min(dns.tries, PATIENCE.tries),
+  };
+  const choice = {
+    publicId: options.publicId === undefined ? null : publicIdOf(options.publicId),
+    exchanger: options.exchanger === true,
+  };
+  const explained = await explain(target, choice, {
     settings,
     rules: loadMxRules(settings).rules,
-    resolver: openResolver(settings.mta.dns, systemClock),
+    resolver: openResolver({ ...dns, ...patience }, systemClock),
     ask: askOf(settings),
   });
   console.log(options.json === true ? JSON.stringify(explained) : explainedText(explained));
+  return isWhole(explained) ? EXIT.ok : EXIT.fault;
 }
 
 function publicIdOf(text: string): number {

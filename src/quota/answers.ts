@@ -204,6 +204,38 @@ export interface ExplainAnswer extends MeasuresAnswer {
   readonly counters: readonly CounterAnswer[];
 }
 
+/** What a server read. */
+export interface ReloadedHere {
+  /** How many there are now. */
+  readonly rules: number;
+  readonly replyRules: number;
+  readonly warmUps: number;
+  /** The same on two servers that go by the same. */
+  readonly digest: string;
+  /** What may not be meant as it is written. */
+  readonly warnings: readonly string[];
+  /** Names of settings that have changed and are not taken over while the server runs. */
+  readonly restart: readonly string[];
+}
+
+/** Of `reload`. */
+export interface ReloadAnswer extends ReloadedHere {
+  /** Who answers. */
+  readonly server: string;
+  /** The other servers, as far as they said something in time. */
+  readonly others: readonly ServerReload[];
+  /** How many more the settings name. */
+  readonly silent: number;
+}
+
+export interface ServerReload {
+  readonly server: string;
+  /** Why it goes on with what it had; '' when it has read. */
+  readonly problem: string;
+  /** It goes by the same as the one that answers. */
+  readonly same: boolean;
+}
+
 /** The question was not understood, or cannot be answered here. */
 export interface Refusal {
   readonly error: string;

@@ -17,7 +17,7 @@ import type {
 } from "../quota/answers.ts";
 import type { QueryName } from "../quota/messages.ts";
 import type { CounterState, Engine, Governor } from "./contract.ts";
-import { type Args, fit, numberArg, textArg } from "./queries/fit.ts";
+import { type Args, fit, numberArg, textArg, textsArg } from "./queries/fit.ts";
 import { openLanesTold } from "./queries/lanes-told.ts";
 import { countersOf, type Look, makeLook, measuresOf, type Scene } from "./queries/look.ts";
 import { answerSite, answerSites, limitAnswer, type SitesDeps } from "./queries/sites.ts";
@@ -39,7 +39,7 @@ export interface QueriesDeps {
   readonly statistics: Pick<Statistics, "sites" | "sitesBeginning" | "recentSites" | "paths" | "slots" | "totals">;
   /** Those in force. */
   rules(): MxRules;
-  /** Reads the rules again; what it came to. */
+  /** Has rules and settings read again; what it came to (quota/answers.ts ReloadAnswer). */
   reload(): unknown;
 }
 
@@ -48,6 +48,8 @@ const LOOK_MS = 1_000;
 const LOOK_MS_EACH = 0.5;
 const MOST = 1_000;
 const MOST_ID = 2 ** 31 - 1;
+/** Addresses of one exchanger: what the mta's resolver keeps. */
+const MOST_IPS = 64;
 
 export function openQueries(deps: QueriesDeps): Queries {
   const members = new Map<string, { readonly role: "member" | "observer"; readonly since: number }>();
@@ -126,22 +128,21 @@ export function openQueries(deps: QueriesDeps): Queries {
     return { now, measures: fit(all) };
   }
 
-  /** What is at work for one exchanger (`mx`, and `ip` if known) from one public id. */
+  /** What is at work for one exchanger (`mx`, and its addresses `ips` if known) from one public id. */
   function explainAnswer(args: Args, now: number): ExplainAnswer {
     const mx = harmless(textArg(args, "mx"), 255).toLowerCase();
     if (mx === "") throw new Error("which exchanger? name it as mx");
     const publicId = numberArg(args, "publicId", 0, MOST_ID);
-    const ip = harmless(textArg(args, "ip"), 64);
+    const ips = new Set(textsArg(args, "ips", MOST_IPS).map((ip) => harmless(ip, 64)));
     const site = siteName(textArg(args, "site").toLowerCase()) || mx;
-    const names = [...new Set([mx, ...site.split(",")])];
-    const scene: Scene = { site, names, publicIds: [publicId], ips: new Set(ip === "" ? [] : [ip]) };
+    // Of this exchanger alone: what is for another one of the site does not hold it.
+    const scene: Scene = { site, names: [mx], publicIds: [publicId], ips };
     const seen = look(now);
-    const own: Scene = { ...scene, names: [mx] };
     return {
       now,
-      limit: limitAnswer(sites, site, { publicId, mx, ip }, now),
+      limit: limitAnswer(sites, site, { publicId, mx, ip: [...ips][0] ?? "" }, now),
       measures: fit(measuresOf(seen, scene), 80 * 1024),
-      counters: fit(countersOf(seen, own, deps.rules()).map(counterAnswer), 80 * 1024),
+      counters: fit(countersOf(seen, scene, deps.rules()).map(counterAnswer), 80 * 1024),
     };
   }
 

@@ -122,7 +122,7 @@ describe("the other questions", () => {
   test("explain: rule, what governs it, counters, measures", async () => {
     s.counters = [counter(), counter({ rule: "*" }), counter({ ip: "192.0.2.1" })];
     s.measures = [measure({ site: "mx1.a.example" }), measure({ publicId: 9 })];
-    expect(s.ask<ExplainAnswer>("explain", { mx: "MX1.a.example", publicId: 1, ip: "192.0.2.1" })).toMatchObject({
+    expect(s.ask<ExplainAnswer>("explain", { mx: "MX1.a.example", publicId: 1, ips: ["192.0.2.1"] })).toMatchObject({
       limit: { rule: "a", publicId: 1, limits: { connections: 1 } },
       measures: [{ site: "mx1.a.example" }],
       counters: [{ ip: "" }, { ip: "192.0.2.1" }],
