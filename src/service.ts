@@ -16,6 +16,8 @@ import { type Sql, openSql } from "./db/sql.ts";
 /** What the start of a module is given that runs without the database. */
 export interface BareContext {
   readonly settings: Settings;
+  /** The settings as they stand in their file now: for what may change while a module runs. Faults SETTINGS_*. */
+  readonly readSettings: () => Settings;
   readonly log: Log;
   readonly clock: Clock;
   /** Number of this process among those of the module, from 0. */
@@ -47,6 +49,7 @@ export type Service = {
   readonly name: string;
   readonly slot: number;
   readonly settings: Settings;
+  readonly readSettings: () => Settings;
 } & ({ readonly start: Start } | { readonly bareStart: BareStart });
 
 /** What a child tells the watchdog. */
@@ -57,7 +60,7 @@ export interface ReadyMessage {
 
 /** Runs the module until it is told to stop; resolves with the exit code and never rejects. */
 export async function runService(service: Service): Promise<number> {
-  const { name, slot, settings } = service;
+  const { name, slot, settings, readSettings } = service;
   const log = openLog(name, logOptions(settings)).child(slot === 0 ? {} : { slot });
   const child = process.send !== undefined;
   const order = openStopOrder({ child, onSecond: (code) => process.exit(code) });
@@ -70,7 +73,7 @@ export async function runService(service: Service): Promise<number> {
   try {
     await withReleasers(async (releasers) => {
       releasers.add(() => order.close());
-      const bare = { settings, log, clock: systemClock, slot, signal: order.signal };
+      const bare = { settings, readSettings, log, clock: systemClock, slot, signal: order.signal };
       const running =
         "bareStart" in service
           ? await service.bareStart(bare)

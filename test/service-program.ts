@@ -26,4 +26,4 @@ async function start({ sql, signal }: ServiceContext): Promise<RunningModule> {
 }
 
 const settings = parseSettings({ database: { url, poolSize: 1 }, log: { pretty: "never" } });
-process.exit(await runService({ name: "play", slot: 3, settings, start }));
+process.exit(await runService({ name: "play", slot: 3, settings, readSettings: () => settings, start }));

@@ -12,8 +12,10 @@ import { start } from "../../src/stat/start.ts";
 
 const [settings = "{}", url = ""] = process.argv.slice(2);
 const sql = openSql(url, { poolSize: 4, name: "bench stat" });
+const parsed = settingsSchema.parse(JSON.parse(settings));
 const running = await start({
-  settings: settingsSchema.parse(JSON.parse(settings)),
+  settings: parsed,
+  readSettings: () => parsed,
   log: { ...silentLog, error: (fields, text) => console.error(text, fields) },
   sql,
   clock: systemClock,

@@ -49,7 +49,8 @@ const settings = loadSettings(values.config, process.env);
 async function runModule(): Promise<number> {
   const row = MODULES.find((module) => module.name === name);
   if (row === undefined) throw new Error(`no module ${name}`);
-  const service = { name, slot: Number(values.slot), settings };
+  const readSettings = (): typeof settings => loadSettings(values.config, process.env);
+  const service = { name, slot: Number(values.slot), settings, readSettings };
   if (name !== "mta") return runService({ ...service, ...(await row.load()) });
   return runService({ ...service, start: (context) => startMta({ ...context, traffic: unlimited }) });
 }

@@ -1,8 +1,9 @@
 /** `postilion start` and `postilion run <module>`. */
 import { join } from "node:path";
 import { openLog } from "../base/log.ts";
-import { loadSettings } from "../config/load.ts";
+import { findSettingsFile, loadSettings } from "../config/load.ts";
 import { nearest } from "../config/nearest.ts";
+import type { Settings } from "../config/settings.ts";
 import { MODULES } from "../modules.ts";
 import { logOptions, runService } from "../service.ts";
 import { startAppliance } from "../watchdog/start.ts";
@@ -45,6 +46,8 @@ export async function run(config: string | undefined, name: string, slot: number
       `no module ${name}; ${meant === "" ? `there are: ${names.join(", ")}` : `did you mean ${meant}?`}`,
     );
   }
-  const settings = loadSettings(config, process.env);
-  return runService({ name, slot, settings, ...(await row.load()) });
+  // The same file again: should it be gone for a moment, another place's settings are not those of this process.
+  const file = findSettingsFile(config, process.env);
+  const readSettings = (): Settings => loadSettings(file, process.env);
+  return runService({ name, slot, settings: readSettings(), readSettings, ...(await row.load()) });
 }

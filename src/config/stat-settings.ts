@@ -119,4 +119,12 @@ export const statSettingsSchema = z
 
 export type MxRuleText = z.output<typeof mxRuleSchema>;
 export type StatSettings = z.output<typeof statSettingsSchema>;
+/** What a statistics server takes over while it runs; everything else in the settings takes a restart. */
+export const RELOADED = [
+  "rules",
+  "rulesFile",
+  "repliesFile",
+  "breaker",
+  "warmUp",
+] as const satisfies readonly (keyof StatSettings)[];
 export type WarmUpSettings = StatSettings["warmUp"][number];

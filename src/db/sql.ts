@@ -63,4 +63,6 @@ export const CHANNELS = {
   delivery: "postilion_delivery",
   /** For the statistics servers; payload: the id of a suspension that began or ended, or `leader` (nobody leads any more). */
   traffic: "postilion_traffic",
+  /** Among the statistics servers: read rules and settings again, and what came of it; payload: stat/reload.ts. */
+  reload: "postilion_reload",
 } as const;

@@ -1,6 +1,9 @@
 /**
  * The module stat: the statistics server, listening. What it is made of is made anew for each reign (server/parts.ts): the engine with the
  * rules in force, the governor with the suspensions of the database, statistics, and the answers to questions.
+ *
+ * Rules and settings are read at the start, when it is told to (reload.ts), when it begins to listen for that, again after its connection was
+ * lost, and when it takes the lead: so it does not matter whether a server that stands by has heard everything.
  */
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
@@ -14,18 +17,23 @@ import { recordMeasure } from "../db/measures.ts";
 import { forgetPathStatistics, readPathStatistics, writePathStatistics } from "../db/path-statistics.ts";
 import { CHANNELS, type Sql } from "../db/sql.ts";
 import { activeSuspensions } from "../db/traffic-holds.ts";
+import type { ReloadAnswer } from "../quota/answers.ts";
+import { drawNonce } from "../quota/handshake.ts";
 import { openEngine } from "./engine.ts";
 import { createGovernor, type TrafficGovernor } from "./governor.ts";
 import { openQueries } from "./queries.ts";
+import { openReloading } from "./reload.ts";
 import { openStatServer, SILENCE_MS, type StatServer } from "./server.ts";
 import { inTurn } from "./server/in-turn.ts";
 import type { ServerTls } from "./server/listener.ts";
 import type { Parts } from "./server/parts.ts";
-import { openRuleBook, type Reloaded } from "./server/rule-book.ts";
+import { openRuleBook, type Read } from "./server/rule-book.ts";
 import { openStatistics, type Statistics } from "./statistics.ts";
 
 export interface StatContext {
   readonly settings: Settings;
+  /** The settings as they stand in their file now. Faults SETTINGS_*. */
+  readonly readSettings: () => Settings;
   readonly log: Log;
   readonly sql: Sql;
   readonly clock: Clock;
@@ -34,8 +42,8 @@ export interface StatContext {
 export interface RunningStat {
   readonly port: number;
   readonly server: StatServer;
-  /** Reads the rules again, as SIGHUP and the query `reload` do. Fault RULES_INVALID: those in force stay. */
-  reload(): Reloaded;
+  /** Reads rules and settings again and has the other servers do so, as SIGHUP and the query `reload` do. Faults RULES_INVALID, SETTINGS_*: those in force stay. */
+  reload(): Promise<ReloadAnswer>;
   drain(): Promise<void>;
 }
 
@@ -43,9 +51,9 @@ export interface RunningStat {
 const LOOK_MS = 30_000;
 
 /** Faults: PORT_TAKEN, KEY_UNREADABLE, RULES_INVALID. */
-export async function start({ settings, log, sql, clock }: StatContext): Promise<RunningStat> {
+export async function start({ settings, readSettings, log, sql, clock }: StatContext): Promise<RunningStat> {
   const { stat } = settings;
-  const book = openRuleBook(settings, log);
+  const book = openRuleBook(settings, readSettings, log);
   const history = inTurn((err) => log.warn({ err }, "a measure could not be written to the history"));
   /** What the reign of the moment is made of; null while another server leads. */
   let ruling: { readonly governor: TrafficGovernor; readonly parts: Parts; readonly now: () => number } | null = null;
@@ -53,6 +61,7 @@ export async function start({ settings, log, sql, clock }: StatContext): Promise
   let closed = Promise.resolve();
 
   async function open(now: () => number): Promise<Parts> {
+    readUnasked();
     const suspensions = await activeSuspensions(sql);
     const own = await openStatistics({
       clock: { ...clock, now },
@@ -63,12 +72,18 @@ export async function start({ settings, log, sql, clock }: StatContext): Promise
     });
     const governor = createGovernor({
       replyRules: book.replies,
-      settings: stat,
+      settings: book.settings,
       record: (measure, ended) =>
         history.add(() => recordMeasure(sql, { ...measure, endedAt: ended ? measure.until : 0 })),
     });
     const engine = openEngine({ governor, rules: book.mx, horizonMs: stat.horizonMs, silenceMs: SILENCE_MS });
-    const queries = openQueries({ engine, governor, statistics: own, rules: () => book.mx, reload });
+    const queries = openQueries({
+      engine,
+      governor,
+      statistics: own,
+      rules: () => book.mx,
+      reload: () => reloading.order(),
+    });
     const parts: Parts = {
       engine,
       governor,
@@ -92,21 +107,32 @@ export async function start({ settings, log, sql, clock }: StatContext): Promise
     return parts;
   }
 
-  function reload(): Reloaded {
-    let reloaded: Reloaded;
+  /** Throws what is wrong, which is in the log then; what was in force stays. */
+  function read(): Read {
+    let read: Read;
     try {
-      reloaded = book.read();
+      read = book.read();
     } catch (err) {
-      log.error({ err }, "the rules stay as they were: what was read is not valid");
+      log.error({ err }, "rules and settings stay as they were: what was read is not valid");
       throw err;
     }
-    if (ruling !== null) {
+    if (ruling !== null && read.changed) {
       const { parts, governor, now } = ruling;
       governor.setReplyRules(book.replies, now());
+      governor.setSettings(book.settings, now());
       parts.engine.setRules(book.mx, now());
       server.changed();
     }
-    return reloaded;
+    return read;
+  }
+
+  /** Whoever is not told the result finds it in the log. */
+  function readUnasked(): void {
+    try {
+      read();
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+    }
   }
 
   const looks = inTurn((err) => log.warn({ err }, "suspensions cannot be read; those known stay in force"));
@@ -134,6 +160,22 @@ export async function start({ settings, log, sql, clock }: StatContext): Promise
     log,
     open,
   });
+  const reloading = openReloading({
+    server: server.address,
+    process: drawNonce(),
+    read,
+    tell: (payload) => sql.notify(CHANNELS.reload, payload),
+    others: Math.max(0, stat.addresses.length - 1),
+    clock,
+    log,
+  });
+  let draining = false;
+  // The driver may call both after `unlisten`, when it has connected anew in between.
+  const hearing = await sql.listen(
+    CHANNELS.reload,
+    (payload) => draining || reloading.heard(payload),
+    () => draining || readUnasked(),
+  );
   const listening = await sql.listen(
     CHANNELS.traffic,
     (payload) => (payload === "leader" ? server.nudge() : look()),
@@ -151,12 +193,13 @@ export async function start({ settings, log, sql, clock }: StatContext): Promise
   };
   plan();
   const onHup = (): void => {
-    try {
-      reload();
-    } catch (error) {
-      // It is in the log; whoever sent the signal has no other way to be told.
-      if (!(error instanceof Fault)) throw error;
-    }
+    reloading.order().then(
+      ({ others, silent }) => log.info({ others, silent }, "rules and settings were read again at SIGHUP"),
+      (error: unknown) => {
+        // It is in the log; whoever sent the signal has no other way to be told.
+        if (!(error instanceof Fault)) throw error;
+      },
+    );
   };
   process.on("SIGHUP", onHup);
   log.info({ host: stat.host, port: server.port, tls: stat.tls.certFile !== "" }, "the statistics server listens");
@@ -164,11 +207,12 @@ export async function start({ settings, log, sql, clock }: StatContext): Promise
   return {
     port: server.port,
     server,
-    reload,
+    reload: () => reloading.order(),
     async drain() {
+      draining = true;
       process.off("SIGHUP", onHup);
       again?.cancel();
-      await Promise.allSettled([listening.unlisten()]);
+      await Promise.allSettled([listening.unlisten(), hearing.unlisten()]);
       await server.close();
       await Promise.allSettled([closed, history.done(), looks.done()]);
     },

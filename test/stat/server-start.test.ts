@@ -43,8 +43,11 @@ afterEach(async () => {
 const rules = (limits: object): void =>
   writeFileSync(rulesFile, JSON.stringify({ rules: [{ id: "test", mx: "*.test", scope: "rule", ...limits }] }));
 
+const started = (settings: Settings): Promise<RunningStat> =>
+  start({ settings, readSettings: () => settings, log: silentLog, sql: db.sql, clock: systemClock });
+
 async function open(): Promise<RunningStat> {
-  running = await start({ settings, log: silentLog, sql: db.sql, clock: systemClock });
+  running = await started(settings);
   await until(() => running?.server.parts !== null);
   return running;
 }
@@ -101,7 +104,7 @@ describe("rules", () => {
     rules({ connections: 0 });
     const answer = (await ask("reload")) as { error: string };
     expect(answer.error).toContain("mx.yaml");
-    expect(() => reload()).toThrow(/RULES_INVALID|not valid/);
+    await expect(reload()).rejects.toMatchObject({ code: "RULES_INVALID" });
     process.emit("SIGHUP");
     for (const id of [1, 2]) a.say(acquire(id));
     await until(() => grants(a).length === 2);
@@ -119,9 +122,7 @@ describe("rules", () => {
 
   test("that are wrong at the start are a fault", async () => {
     rules({ connections: -1 });
-    await expect(start({ settings, log: silentLog, sql: db.sql, clock: systemClock })).rejects.toMatchObject({
-      code: "RULES_INVALID",
-    });
+    await expect(started(settings)).rejects.toMatchObject({ code: "RULES_INVALID" });
   });
 });
 
@@ -179,7 +180,5 @@ test("a restart forgets nothing: what was granted in this period stays granted",
 test("a port that is taken is a fault that names it", async () => {
   const { port } = await open();
   const second = { ...settings, stat: { ...settings.stat, port } };
-  await expect(start({ settings: second, log: silentLog, sql: db.sql, clock: systemClock })).rejects.toThrow(
-    `127.0.0.1:${port} (stat.port)`,
-  );
+  await expect(started(second)).rejects.toThrow(`127.0.0.1:${port} (stat.port)`);
 });

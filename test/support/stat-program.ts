@@ -8,7 +8,8 @@ import { start } from "../../src/stat/start.ts";
 const [settings = "{}", url = ""] = process.argv.slice(2);
 const sql = openSql(url, { poolSize: 3, name: "test stat" });
 const log = openLog("stat", { level: "info", pretty: false });
-const running = await start({ settings: settingsSchema.parse(JSON.parse(settings)), log, sql, clock: systemClock });
+const parsed = settingsSchema.parse(JSON.parse(settings));
+const running = await start({ settings: parsed, readSettings: () => parsed, log, sql, clock: systemClock });
 process.send?.({ port: running.port });
 
 const end = async (): Promise<void> => {

@@ -54,7 +54,7 @@ async function open(databaseUrl: string): Promise<{ address: string; secretFile:
     stat: { port: 0, horizonMs: 1000, rules: [{ mx: "*", connections: 4, tls: "disabled" }] },
   });
   const sql = openSql(databaseUrl, { poolSize: 3, name: "test stat" });
-  const stat = await start({ settings, log: silentLog, sql, clock: systemClock });
+  const stat = await start({ settings, readSettings: () => settings, log: silentLog, sql, clock: systemClock });
   return {
     address: `127.0.0.1:${stat.port}`,
     secretFile: join(dataDir, "keys/stat.secret"),

@@ -40,7 +40,13 @@ const LANE: LaneKey = { site: "mx.a.example", mx: "mx.a.example", publicId: 0, l
 const EXCHANGER = { mx: "mx.a.example", ip: "192.0.2.1" };
 
 test("one connection, two who want it; suspended and resumed; the server gone", { timeout: 60_000 }, async () => {
-  const stat = await start({ settings, log: silentLog, sql: api.db.sql, clock: systemClock });
+  const stat = await start({
+    settings,
+    readSettings: () => settings,
+    log: silentLog,
+    sql: api.db.sql,
+    clock: systemClock,
+  });
   ({ port } = stat);
   const { secret, tls } = { ...statPlace(settings.stat), secret: loadStatSecret(settings) };
   const link = openTcpLink({
