@@ -53,7 +53,7 @@ function message(row: Row): MessageRecord {
 const UNDEFINED_TABLE = "42P01";
 
 /** The same query, or nothing when the leaf it reads was dropped with its finished deliveries. */
-async function orGone<T>(rows: Promise<T[]>): Promise<T[]> {
+export async function orGone<T>(rows: Promise<T[]>): Promise<T[]> {
   try {
     return await rows;
   } catch (error) {

@@ -14,6 +14,7 @@ import { addDeliveryRoutes } from "./deliveries.ts";
 import { openGate } from "./route/gate.ts";
 import { addHealthRoutes } from "./health.ts";
 import { addMessageRoutes } from "./messages.ts";
+import { addMirrorRoute } from "./mirror.ts";
 import { addPreviewRoute } from "./preview.ts";
 import { addProgressRoute } from "./progress.ts";
 import { addRecipientRoutes, LIST_TYPES } from "./recipients.ts";
@@ -79,6 +80,7 @@ export async function buildApi(deps: ApiDeps): Promise<Server> {
   addSiteRoutes(context);
   addSuspensionRoutes(context);
   addStopRoutes(context);
+  addMirrorRoute(context);
   addWhyRoutes(context);
   addHealthRoutes(context, () => document.describe());
   return server;
