@@ -11,7 +11,7 @@ import type { Engine, Governor } from "./contract.ts";
 import { openAlarms } from "./engine/alarms.ts";
 import { type Books, type Counter, type Member, openCounter } from "./engine/books.ts";
 import { changeRules, reconsider, regovern, tellRules } from "./engine/change.ts";
-import { endReport, joinMember, loseMember, passAway, passesAt, settleReported } from "./engine/join.ts";
+import { ENDING_MS, endReport, joinMember, loseMember, passAway, passesAt, settleReported } from "./engine/join.ts";
 import { balance, countMembers, tellPlans, waitsForSave } from "./engine/members.ts";
 import { cancel, chargeBytes, giveBack, release, takeRequest, takeUsed } from "./engine/requests.ts";
 import { payOff } from "./engine/room.ts";
@@ -28,13 +28,15 @@ export interface EngineOptions {
   readonly horizonMs: number;
   /** A member of which nothing was heard for so long is lost: whoever calls `leave` does so then, at the latest. */
   readonly silenceMs: number;
+  /** Default ENDING_MS (engine/join.ts). */
+  readonly endingMs?: number;
 }
 
 /** Counters nobody uses are looked for this often. */
 const FORGET_MS = 60_000;
 
 export function openEngine(options: EngineOptions): Engine {
-  const { governor, horizonMs, silenceMs } = options;
+  const { governor, horizonMs, silenceMs, endingMs = ENDING_MS } = options;
   const alarms = openAlarms();
   const observers = new Map<string, (message: ServerMessage) => void>();
   let forgetAt = 0;
@@ -43,6 +45,7 @@ export function openEngine(options: EngineOptions): Engine {
     governor,
     horizonMs,
     silenceMs,
+    endingMs,
     rules: options.rules,
     members: new Map(),
     doubtful: new Set(),

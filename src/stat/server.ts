@@ -30,6 +30,8 @@ export interface StatServerOptions {
   readonly sql: Sql | null;
   readonly leaderMs: number;
   readonly snapshotMs: number;
+  /** Default SILENCE_MS. */
+  readonly silenceMs?: number;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
@@ -57,7 +59,7 @@ export interface StatServer {
 const MOST_CONNECTIONS = 2000;
 /** Of them such that have not proven anything yet; one more and the oldest of them goes. */
 const MOST_STRANGERS = 100;
-/** A member that was not heard of for so long is lost (quota/messages.ts silenceMs). Links ping every second. */
+/** A member that was not heard of for so long is lost (quota/messages.ts silenceMs). Links ping every second; more than two sweeps. */
 export const SILENCE_MS = 10_000;
 const SWEEP_MS = 1000;
 /** A database whose clock was put back by more than this is not followed: its periods are others. */
@@ -75,7 +77,7 @@ interface Rule {
 
 /** Resolves when it listens; it leads when it leads. Faults: PORT_TAKEN, KEY_UNREADABLE. */
 export async function openStatServer(options: StatServerOptions): Promise<StatServer> {
-  const { sql, clock, log, secret } = options;
+  const { sql, clock, log, secret, silenceMs = SILENCE_MS } = options;
   const turns = openTurns();
   const peers = new Set<Peer>();
   const strangers = new Set<Peer>();
@@ -241,7 +243,7 @@ export async function openStatServer(options: StatServerOptions): Promise<StatSe
           ...kind,
           memory: from,
           parts,
-          silenceMs: SILENCE_MS,
+          silenceMs,
           saveMs: options.snapshotMs,
           refused: () => leadership?.resign("another server saves by now"),
           clock,
@@ -282,7 +284,7 @@ export async function openStatServer(options: StatServerOptions): Promise<StatSe
 
   function cutSilent(): void {
     // A sweep early: not a moment later than was promised.
-    const since = clock.monotonic() - SILENCE_MS + 2 * SWEEP_MS;
+    const since = clock.monotonic() - silenceMs + 2 * SWEEP_MS;
     for (const peer of peers)
       if (peer.hello !== null && peer.heardAt < since) peer.fail("nothing was heard for too long");
     sweep = clock.after(SWEEP_MS, cutSilent);

@@ -37,6 +37,8 @@ export interface StatContext {
   readonly log: Log;
   readonly sql: Sql;
   readonly clock: Clock;
+  /** How long who falls silent is waited for, and its last attempts after its horizon. Default: SILENCE_MS, ENDING_MS. */
+  readonly patience?: { readonly silenceMs: number; readonly endingMs: number };
 }
 
 export interface RunningStat {
@@ -51,7 +53,7 @@ export interface RunningStat {
 const LOOK_MS = 30_000;
 
 /** Faults: PORT_TAKEN, KEY_UNREADABLE, RULES_INVALID. */
-export async function start({ settings, readSettings, log, sql, clock }: StatContext): Promise<RunningStat> {
+export async function start({ settings, readSettings, log, sql, clock, patience }: StatContext): Promise<RunningStat> {
   const { stat } = settings;
   const book = openRuleBook(settings, readSettings, log);
   const history = inTurn((err) => log.warn({ err }, "a measure could not be written to the history"));
@@ -76,7 +78,13 @@ export async function start({ settings, readSettings, log, sql, clock }: StatCon
       record: (measure, ended) =>
         history.add(() => recordMeasure(sql, { ...measure, endedAt: ended ? measure.until : 0 })),
     });
-    const engine = openEngine({ governor, rules: book.mx, horizonMs: stat.horizonMs, silenceMs: SILENCE_MS });
+    const engine = openEngine({
+      governor,
+      rules: book.mx,
+      horizonMs: stat.horizonMs,
+      silenceMs: SILENCE_MS,
+      ...patience,
+    });
     const queries = openQueries({
       engine,
       governor,
@@ -155,6 +163,7 @@ export async function start({ settings, readSettings, log, sql, clock }: StatCon
     sql,
     leaderMs: stat.leaderMs,
     snapshotMs: stat.snapshotMs,
+    silenceMs: patience?.silenceMs ?? SILENCE_MS,
     clock,
     random: Math.random,
     log,

@@ -4,6 +4,7 @@
  */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
 import { openSql, type Sql } from "../../src/db/sql.ts";
+import { putCluster } from "../support/cluster.ts";
 import { putDelivery } from "../support/ledger.ts";
 import { openTestMta } from "../support/mta.ts";
 import { EXACT, judge, stateOf } from "../support/oracle.ts";
@@ -13,7 +14,7 @@ import { until } from "../support/until.ts";
 
 let postgres: OwnPostgres;
 beforeAll(async () => {
-  postgres = await openOwnPostgres();
+  postgres = await openOwnPostgres(putCluster);
 });
 afterAll(() => postgres.close());
 

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { openSql } from "../../src/db/sql.ts";
+import { putCluster } from "../support/cluster.ts";
 import { putDelivery } from "../support/ledger.ts";
 import { openTestMta, type TestMta } from "../support/mta.ts";
 import { EXACT, judge, stateOf } from "../support/oracle.ts";
@@ -15,7 +16,7 @@ import { openTaking, people } from "../support/taking.ts";
 import { until } from "../support/until.ts";
 
 test("what was sent and not recorded is in the journal, and no other is in doubt", async () => {
-  const postgres = await openOwnPostgres();
+  const postgres = await openOwnPostgres(putCluster);
   onTestFinished(() => postgres.close());
   const host = await openTaking({ manners: { latencyMs: 12 } });
   onTestFinished(() => host.close());

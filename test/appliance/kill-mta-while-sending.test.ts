@@ -1,13 +1,16 @@
 import { expect, test } from "vitest";
 import { chaosRun } from "../support/chaos.ts";
+import { openTestDatabase } from "../support/database.ts";
 
-test.each(["retry", "hold"] as const)(
+test.concurrent.for(["retry", "hold"] as const)(
   "the mta is killed again and again: nothing is lost, and only doubt makes doubles (policy %s)",
-  async (inDoubt) => {
-    const result = await chaosRun({ recipients: 4000, kills: 5, seed: 7, inDoubt });
+  { timeout: 120_000 },
+  async (inDoubt, { onTestFinished }) => {
+    const database = await openTestDatabase();
+    onTestFinished(() => database.close());
+    const result = await chaosRun({ recipients: 4000, kills: 5, seed: 7, inDoubt, database });
     expect(result).toMatchObject({ lost: 0, unexplained: 0 });
     expect(result.kills).toBeGreaterThanOrEqual(3);
     if (inDoubt === "hold") expect(result.duplicates).toBe(0);
   },
-  120_000,
 );

@@ -1,6 +1,6 @@
 /**
  * A machine is suspended in the middle of its work (SIGSTOP) for longer than its lease. Another one takes its parts over by each delivery's
- * own policy, once stat has missed it and what it held is surely closed (some 40 s). When it wakes up it is a zombie: it holds open sessions in the middle of transactions, answers nobody read, and parts that are
+ * own policy, once stat has missed it and what it held is surely closed. When it wakes up it is a zombie: it holds open sessions in the middle of transactions, answers nobody read, and parts that are
  * not its own any more.
  */
 import { expect, test, type TestContext } from "vitest";

@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sleep } from "../../src/base/clock.ts";
+import { putCluster } from "../support/cluster.ts";
 import { whyNoHosts } from "../support/netns.ts";
 import { mostAhead, mostInPeriod, openQuotaHosts, type QuotaHosts } from "../support/quota-hosts.ts";
 import { until } from "../support/until.ts";
@@ -21,6 +22,7 @@ describe.skipIf(why !== "")("a quota over several hosts", () => {
     run = await openQuotaHosts({
       rule: { scope: "ip", connections: CONNECTIONS, messagesPerHour: PER_HOUR, pacing: "smooth" },
       recipients: 500,
+      prepare: putCluster,
     });
   }, 60_000);
   afterAll(() => run?.close());

@@ -20,6 +20,8 @@ export interface ChaosOptions {
   readonly kills: number;
   readonly seed: number;
   readonly inDoubt: "retry" | "hold";
+  /** A migrated one; default: a PostgreSQL of its own. */
+  readonly database?: { readonly url: string; readonly sql: Sql };
 }
 
 export interface ChaosResult {
@@ -51,12 +53,11 @@ export async function chaosRun(options: ChaosOptions): Promise<ChaosResult> {
       for (const address of to) taken.set(address, (taken.get(address) ?? 0) + 1);
     },
   });
-  const embedded = await openEmbedded({ dataDir: join(folder, "database"), port: 0, log: silentLog });
-  const sql = openSql(embedded.url, { poolSize: 4, name: "chaos" });
+  const own = options.database === undefined ? await ownDatabase(join(folder, "database")) : null;
+  const { sql, url } = options.database ?? own!;
   let mta: ChildProcess | undefined;
   let stat: TestStat | undefined;
   try {
-    await migrate(sql, silentLog);
     const { id } = await putDelivery(sql, {
       addresses: Array.from({ length: options.recipients }, (_, i) => `p${i}@d${i % 7}.example`),
       variables: Array.from({ length: options.recipients }, (_, i) => ({ name: `N${i}` })),
@@ -65,18 +66,18 @@ export async function chaosRun(options: ChaosOptions): Promise<ChaosResult> {
       retry: [1],
     });
     const config = join(folder, "postilion.yaml");
-    stat = await joinTestStat(embedded.url);
+    stat = await joinTestStat(url);
     await writeFile(config, settings(folder, host.port, stat));
     let kills = 0;
     const draw = draws(options.seed);
     while (kills < options.kills && (await settled(sql, id)) < options.recipients) {
-      mta = launch(config, embedded.url);
+      mta = launch(config, url);
       // From the middle of its start to the thick of its work.
       await new Promise((resolve) => setTimeout(resolve, 300 + draw(1500)));
       await kill(mta);
       kills++;
     }
-    mta = launch(config, embedded.url);
+    mta = launch(config, url);
     const limit = 60_000 + options.recipients * 5;
     await until(async () => (await settled(sql, id)) === options.recipients, {
       what: "the delivery to end",
@@ -87,11 +88,24 @@ export async function chaosRun(options: ChaosOptions): Promise<ChaosResult> {
   } finally {
     if (mta !== undefined) await kill(mta);
     await stat?.leave();
-    await sql.end({ timeout: 5 });
-    await embedded.close();
+    await own?.close();
     await host.close();
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+async function ownDatabase(dataDir: string): Promise<{ url: string; sql: Sql; close(): Promise<void> }> {
+  const embedded = await openEmbedded({ dataDir, port: 0, log: silentLog });
+  const sql = openSql(embedded.url, { poolSize: 4, name: "chaos" });
+  await migrate(sql, silentLog);
+  return {
+    url: embedded.url,
+    sql,
+    async close() {
+      await sql.end({ timeout: 5 });
+      await embedded.close();
+    },
+  };
 }
 
 function settings(folder: string, port: number, stat: TestStat): string {

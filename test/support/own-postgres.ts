@@ -24,9 +24,11 @@ export interface OwnPostgres {
   close(): Promise<void>;
 }
 
-export async function openOwnPostgres(): Promise<OwnPostgres> {
+/** @param prepare puts a cluster into the folder (cluster.ts), which saves making one. */
+export async function openOwnPostgres(prepare: (dataDir: string) => void = () => {}): Promise<OwnPostgres> {
   const dataDir = await mkdtemp(join(tmpdir(), "postilion-own-pg-"));
   await chmod(dataDir, 0o755); // as root, PostgreSQL runs as another user
+  prepare(dataDir);
   let server: Embedded = await openEmbedded({ dataDir, port: 0, log: silentLog });
   const { url } = server;
   const port = Number(new URL(url).port);

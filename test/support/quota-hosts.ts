@@ -20,6 +20,8 @@ export interface QuotaHostsOptions {
   readonly rule: object;
   readonly recipients: number;
   readonly horizonMs?: number;
+  /** Of its PostgreSQL (own-postgres.ts). */
+  readonly prepare?: (dataDir: string) => void;
 }
 
 export interface QuotaHosts {
@@ -56,7 +58,7 @@ export async function openQuotaHosts(options: QuotaHostsOptions): Promise<QuotaH
     const net = openHosts(4);
     closers.push(() => net.close());
     const [statHost, ...mtaHosts] = net.hosts as [Host, ...Host[]];
-    const postgres = await openOwnPostgres();
+    const postgres = await openOwnPostgres(options.prepare);
     closers.push(() => postgres.close());
     const database = await openForward(net.address, postgres.port);
     closers.push(() => database.close());

@@ -1,6 +1,6 @@
 /**
  * A real statistics server in the test's own process, one for all mta processes of a test database: the first who joins starts it, the last
- * who leaves ends it. Four connections to everything, in the clear; a member that falls silent keeps its share for a second only.
+ * who leaves ends it. Four connections to everything, in the clear; a member that falls silent keeps its share for six seconds only.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -54,7 +54,15 @@ async function open(databaseUrl: string): Promise<{ address: string; secretFile:
     stat: { port: 0, horizonMs: 1000, rules: [{ mx: "*", connections: 4, tls: "disabled" }] },
   });
   const sql = openSql(databaseUrl, { poolSize: 3, name: "test stat" });
-  const stat = await start({ settings, readSettings: () => settings, log: silentLog, sql, clock: systemClock });
+  const stat = await start({
+    settings,
+    readSettings: () => settings,
+    log: silentLog,
+    sql,
+    clock: systemClock,
+    // A machine with other things to do is heard of within three seconds all the same.
+    patience: { silenceMs: 5000, endingMs: 1000 },
+  });
   return {
     address: `127.0.0.1:${stat.port}`,
     secretFile: join(dataDir, "keys/stat.secret"),

@@ -10,6 +10,7 @@ import { type Api, openApi } from "../../demo/api.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { openEmbedded } from "../../src/db/embedded.ts";
 import type { ApplianceReady } from "../../src/watchdog/start.ts";
+import { putCluster } from "./cluster.ts";
 
 export interface ApplianceFolder {
   readonly path: string;
@@ -54,6 +55,7 @@ export function makeApplianceFolder({
       ...settings,
     }),
   );
+  putCluster(dataDir);
   let token = "";
   let current: ChildProcess | null = null;
   const log = (): string => (existsSync(logFile) ? readFileSync(logFile, "utf8") : "");

@@ -142,6 +142,7 @@ export interface Books {
   readonly governor: Governor;
   readonly horizonMs: number;
   readonly silenceMs: number;
+  readonly endingMs: number;
   rules: MxRules;
   readonly members: Map<string, Member>;
   /** Members that may use what nobody can tell them not to: lost, or not yet settled. */

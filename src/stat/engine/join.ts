@@ -110,7 +110,7 @@ export function endReport(books: Books, member: Member, now: number): void {
   member.reporting = null;
   member.gapEnd = 0;
   // Behind its horizon a process has forgotten its share, and others have it.
-  if (now >= member.activeUntil + ENDING_MS) member.members = member.membersNext = member.membersSeq = 0;
+  if (now >= member.activeUntil + books.endingMs) member.members = member.membersNext = member.membersSeq = 0;
   member.activeUntil = Number.POSITIVE_INFINITY;
   for (const part of member.parts.values()) {
     roll(part.counter, now);
@@ -168,7 +168,7 @@ export function loseMember(books: Books, member: Member, now: number): void {
   member.state = "lost";
   member.reporting = null;
   member.activeUntil = now + books.horizonMs;
-  member.leavesAt = member.activeUntil + Math.max(ENDING_MS, WINDOWS_MS);
+  member.leavesAt = member.activeUntil + Math.max(books.endingMs, WINDOWS_MS);
   books.doubtful.add(member);
 }
 
@@ -187,7 +187,7 @@ export function passAway(books: Books, now: number): boolean {
   let changed = false;
   for (const member of books.doubtful) {
     if (member.state === "live") continue;
-    if (member.state === "lost" && now >= member.activeUntil + ENDING_MS) {
+    if (member.state === "lost" && now >= member.activeUntil + books.endingMs) {
       member.state = "gone";
       for (const conn of member.conns.values()) dropConn(books, conn);
       changed = true;
@@ -232,7 +232,7 @@ export function passesAt(books: Books): number {
   for (const member of books.doubtful) {
     if (member.state === "live") continue;
     at = Math.min(at, member.leavesAt);
-    if (member.state === "lost") at = Math.min(at, member.activeUntil + ENDING_MS);
+    if (member.state === "lost") at = Math.min(at, member.activeUntil + books.endingMs);
   }
   return at;
 }

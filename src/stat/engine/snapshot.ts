@@ -6,7 +6,7 @@
 import { matchRule } from "../../model/mx-rules.ts";
 import { DAY, WINDOWS, readCounterName, windowEnd, windowLimit, windowStart } from "../../quota/counter.ts";
 import { type Books, type Counter, type Member, openConn, openCounter, openPart } from "./books.ts";
-import { ENDING_MS, WINDOWS_MS, openMember } from "./join.ts";
+import { WINDOWS_MS, openMember } from "./join.ts";
 import { gate } from "./kept.ts";
 import { countMembers, shareTold } from "./members.ts";
 
@@ -133,7 +133,7 @@ function restoreMember(books: Books, shot: MemberShot, now: number): Member {
   member.gapEnd = shot.state === "dead" ? shot.gapEnd : now;
   // Whoever was lost before may have come back and gone on in the gap: the horizon of everybody begins anew.
   member.activeUntil = ended ? shot.activeUntil : now + books.horizonMs;
-  member.leavesAt = Math.max(member.activeUntil, now) + Math.max(ENDING_MS, WINDOWS_MS);
+  member.leavesAt = Math.max(member.activeUntil, now) + Math.max(books.endingMs, WINDOWS_MS);
   if (member.state === "gone") member.leavesAt = Math.max(member.leavesAt, windowEnd(DAY, now));
   books.doubtful.add(member);
   for (const [id, site, publicId, mx, ip, granted, since] of shot.conns) {
