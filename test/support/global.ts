@@ -72,8 +72,9 @@ async function sweep(): Promise<void> {
       if (base === undefined) continue; // just being made
       const holder = readFileSync(join(base, "postgres.owner"), "utf8");
       if (identity(Number.parseInt(holder, 10)) === holder) continue;
-      const pid = Number.parseInt(readFileSync(join(base, "postgres", "postmaster.pid"), "utf8"), 10);
-      if (identity(pid) !== "") process.kill(pid, "SIGQUIT");
+      const pidFile = join(base, "postgres", "postmaster.pid");
+      const pid = existsSync(pidFile) ? Number.parseInt(readFileSync(pidFile, "utf8"), 10) : 0;
+      if (pid > 0 && identity(pid) !== "") process.kill(pid, "SIGQUIT");
       rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
     } catch (error) {
       console.warn(`left alone: ${folder}: ${String(error)}`);
