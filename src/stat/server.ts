@@ -8,14 +8,14 @@
 import type { Socket } from "node:net";
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
-import type { Sql } from "../db/sql.ts";
-import { type Lead, type Leadership, openLeadership } from "./leader.ts";
+import { openServerTime } from "../base/server-time.ts";
+import { type Lead, type Leadership, openLeadership } from "../db/leadership.ts";
+import { CHANNELS, type Sql } from "../db/sql.ts";
 import { loadMemory, type Memory, saveMemory } from "./rebuild.ts";
 import { openListener, type ServerTls } from "./server/listener.ts";
 import type { OpenParts, Parts } from "./server/parts.ts";
 import { openPeer, type Peer, type PeerEvents } from "./server/peer.ts";
 import { openReign, type Reign } from "./server/reign.ts";
-import { openServerTime } from "./server/time.ts";
 import { openTurns } from "./server/turns.ts";
 
 export interface StatServerOptions {
@@ -125,6 +125,9 @@ export async function openStatServer(options: StatServerOptions): Promise<StatSe
     sql === null
       ? null
       : openLeadership({
+          table: "stat_leader",
+          channel: CHANNELS.traffic,
+          what: "statistics server",
           sql,
           server: address,
           leaderMs: options.leaderMs,

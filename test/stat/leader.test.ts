@@ -2,11 +2,11 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { type Clock, systemClock } from "../../src/base/clock.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { CHANNELS, openSql } from "../../src/db/sql.ts";
-import { takeLead } from "../../src/db/stat-leader.ts";
+import { takeLead } from "../../src/db/leader.ts";
 import { saveSnapshot } from "../../src/db/stat-snapshot.ts";
 import type { LinkEvents } from "../../src/quota/link-contract.ts";
 import { openTcpLink } from "../../src/quota/link.ts";
-import { openServerTime } from "../../src/stat/server/time.ts";
+import { openServerTime } from "../../src/base/server-time.ts";
 import { openStatServer, type StatServer, type StatServerOptions } from "../../src/stat/server.ts";
 import { handClock } from "../support/clock.ts";
 import { openTestDatabase, type TestDatabase } from "../support/database.ts";
@@ -105,7 +105,7 @@ describe("who leads", () => {
   });
 
   test("a stranger learns from a server that stands by as much as from one that leads", async () => {
-    await takeLead(db.sql, "elsewhere:1", 60_000, -1);
+    await takeLead(db.sql, "stat_leader", "elsewhere:1", 60_000, -1);
     const { server } = await statServer();
     const client = await openRawClient(server.port);
     open.push(() => client.close());
@@ -116,7 +116,7 @@ describe("who leads", () => {
   });
 
   test("a leader that is dead is followed when its lease has ended, with what it had saved", async () => {
-    await takeLead(db.sql, "dead:1", 300, -1);
+    await takeLead(db.sql, "stat_leader", "dead:1", 300, -1);
     await saveSnapshot(db.sql, 1, JSON.stringify({ v: 1, at: 1, members: ["m1/0"], engine: "e", governor: "g" }));
     const a = await statServer();
     expect(leads(a)).toBe(false);
@@ -145,7 +145,7 @@ describe("who leads", () => {
   });
 
   test("what cannot be taken up is left, and it leads all the same", async () => {
-    await takeLead(db.sql, "dead:1", 1, -1);
+    await takeLead(db.sql, "stat_leader", "dead:1", 1, -1);
     await saveSnapshot(
       db.sql,
       1,
@@ -157,7 +157,7 @@ describe("who leads", () => {
   });
 
   test("a snapshot of another kind is left", async () => {
-    await takeLead(db.sql, "dead:1", 1, -1);
+    await takeLead(db.sql, "stat_leader", "dead:1", 1, -1);
     await saveSnapshot(db.sql, 1, "[1]");
     const a = await statServer();
     await until(() => leads(a));

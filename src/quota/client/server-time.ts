@@ -17,7 +17,7 @@ export interface ServerTime {
   forget(): void;
 }
 
-/** Both clocks may run wrong: ours by some 0.01 %, the server's by up to 1 % while it is put right (stat/server/time.ts). */
+/** Both clocks may run wrong: ours by some 0.01 %, the server's by up to 1 % while it is put right (base/server-time.ts). */
 const DRIFT = 0.0105;
 
 export function openServerTime(): ServerTime {

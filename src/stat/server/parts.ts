@@ -22,5 +22,5 @@ export interface Parts {
   close?(): void;
 }
 
-/** `now`: server ms (server/time.ts). */
+/** `now`: server ms (base/server-time.ts). */
 export type OpenParts = (now: () => number) => Parts | Promise<Parts>;

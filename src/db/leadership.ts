@@ -1,18 +1,17 @@
 /**
- * Who leads: of the statistics servers on one database the one that holds the lease in `stat_leader`. It prolongs it three times a lease;
- * the others look again when it would end.
+ * Leading, where one process of many does something (statistics servers, workflows): the one that holds the lease in a table of leaders.
+ * It prolongs it three times a lease; the others look again when it would end.
  *
  * The leader stops by its own clock, a tenth of the lease before the database would let another begin: the lease counts from the moment the
  * prolongation was *asked for*, on a clock that only ever passes. So it stops too when the database is away or does not answer: until then
- * it leads on, afterwards nobody does, and the clients go on by their shares until one can take the lead again. (A machine whose database is
- * away claims no mail either; what it has in hand is covered by the shares.) `holds()` is asked before every message, because a process that
- * was frozen for a while finds its timers late.
+ * it leads on, afterwards nobody does. (Clients of a statistics server go on by their shares meanwhile; a machine whose database is away claims no mail
+ * either.) `holds()` is asked before everything done as a leader, because a process that was frozen for a while finds its timers late.
  */
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
-import { CHANNELS, type Sql } from "../db/sql.ts";
-import { type LeaderState, releaseLead, renewLead, takeLead } from "../db/stat-leader.ts";
-import { openServerTime, type ServerTime } from "./server/time.ts";
+import { openServerTime, type ServerTime } from "../base/server-time.ts";
+import { type LeaderState, type LeaderTable, releaseLead, renewLead, takeLead } from "./leader.ts";
+import type { Sql } from "./sql.ts";
 
 export interface Lead {
   readonly epoch: number;
@@ -23,14 +22,19 @@ export interface Lead {
 
 export interface LeadershipDeps {
   readonly sql: Sql;
-  /** host:port of this server, as it stands in the table and is told to clients. */
+  readonly table: LeaderTable;
+  /** On which those who stand by are told `leader` when the lease is given back. */
+  readonly channel: string;
+  /** What leads, for the log: `statistics server`. */
+  readonly what: string;
+  /** Name of this one, as it stands in the table and is told to clients: host:port of a server. */
   readonly server: string;
   readonly leaderMs: number;
   readonly clock: Clock;
   readonly log: Log;
   /** 0…1. */
   readonly random: () => number;
-  /** This server leads. */
+  /** This one leads. */
   begin(lead: Lead): void;
   /** It does not lead any more; called once for each `begin`, before another may begin. */
   end(lead: Lead, why: string): void;
@@ -39,7 +43,7 @@ export interface LeadershipDeps {
 export interface Leadership {
   /** Who led at the last look, '' when nobody did. */
   readonly leader: string;
-  /** May this server grant now? When its time is over, `end` has been called before this returns false. */
+  /** Does this one lead now? When its time is over, `end` has been called before this returns false. */
   holds(): boolean;
   /** Somebody gave up the lead: looks at once. */
   nudge(): void;
@@ -59,7 +63,7 @@ const MOST_UNANSWERED = 4;
 const CLOSE_MS = 3000;
 
 export function openLeadership(deps: LeadershipDeps): Leadership {
-  const { sql, server, leaderMs, clock, log } = deps;
+  const { sql, table, what, server, leaderMs, clock, log } = deps;
   let lead: Lead | null = null;
   /** By `monotonic`, and by the wall clock: a machine that slept did not count the one, but the other. */
   let until = 0;
@@ -84,12 +88,12 @@ export function openLeadership(deps: LeadershipDeps): Leadership {
     try {
       // A connection that a firewall forgot must not cost the lease: there is time to ask again, over another one.
       const state = await within(leaderMs / 4, () => ask(held));
-      if (failing) log.info({}, "the lease of the leading statistics server can be read again");
+      if (failing) log.info({}, `the lease of the leading ${what} can be read again`);
       failing = false;
       againMs = closed ? 0 : heard(held, state, askedAt, askedWall);
     } catch (err) {
       if (!failing && !closed)
-        log.warn({ err, leading: lead !== null }, "the lease of the leading statistics server cannot be asked for");
+        log.warn({ err, leading: lead !== null }, `the lease of the leading ${what} cannot be asked for`);
       failing = true;
       againMs = Math.min(FAILED_MS, leaderMs / 20);
     }
@@ -98,7 +102,7 @@ export function openLeadership(deps: LeadershipDeps): Leadership {
 
   /** An answer that comes too late is none: nobody here counts the time of a lead taken by it, but it may be taken again at once. */
   async function take(): Promise<LeaderState> {
-    const state = await takeLead(sql, server, leaderMs, own);
+    const state = await takeLead(sql, table, server, leaderMs, own);
     if (state.ours) {
       if (state.epoch !== own + 1) since = state.epoch;
       own = state.epoch;
@@ -111,7 +115,7 @@ export function openLeadership(deps: LeadershipDeps): Leadership {
     if (unanswered >= MOST_UNANSWERED) throw new Error("the database has not answered the last questions yet");
     unanswered++;
     try {
-      return await (held === null ? take() : renewLead(sql, held.epoch, leaderMs));
+      return await (held === null ? take() : renewLead(sql, table, held.epoch, leaderMs));
     } finally {
       unanswered--;
     }
@@ -121,7 +125,7 @@ export function openLeadership(deps: LeadershipDeps): Leadership {
   function heard(held: Lead | null, state: LeaderState | null, askedAt: number, askedWall: number): number {
     if (held !== null && held !== lead) return 0; // it lapsed while we asked
     if (state === null) {
-      stop("the lease is another server's");
+      stop(`the lease is another ${what}'s`);
       return 0;
     }
     leader = state.leftMs > 0 ? state.server : "";
@@ -131,7 +135,7 @@ export function openLeadership(deps: LeadershipDeps): Leadership {
     watch();
     if (lead === null) {
       lead = { epoch: state.epoch, since, time: openServerTime(clock, state.now, askedAt) };
-      log.info({ server, epoch: lead.epoch }, "this statistics server leads");
+      log.info({ server, epoch: lead.epoch }, `this ${what} leads`);
       deps.begin(lead);
     } else {
       const errorMs = lead.time.hear(state.now, askedAt);
@@ -170,7 +174,7 @@ export function openLeadership(deps: LeadershipDeps): Leadership {
     const ended = lead;
     lead = null;
     lapse?.cancel();
-    log[closed ? "info" : "warn"]({ server, epoch: ended.epoch, why }, "this statistics server does not lead any more");
+    log[closed ? "info" : "warn"]({ server, epoch: ended.epoch, why }, `this ${what} does not lead any more`);
     deps.end(ended, why);
   }
 
@@ -208,10 +212,10 @@ export function openLeadership(deps: LeadershipDeps): Leadership {
         await looking;
         await within(CLOSE_MS, async () => {
           if (ended !== null) await last(ended);
-          if (own >= 0) await releaseLead(sql, own, CHANNELS.traffic);
+          if (own >= 0) await releaseLead(sql, table, own, deps.channel);
         });
       } catch (err) {
-        log.warn({ err }, "the lead could not be given back: another server takes it when the lease ends");
+        log.warn({ err }, "the lead could not be given back: another one takes it when the lease ends");
       }
     },
   };

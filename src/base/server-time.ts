@@ -1,9 +1,9 @@
 /**
- * The server's time: the database's clock, so that one leader after another counts the same periods, carried on by a clock that only ever
+ * A leader's time: the database's clock, so that one leader after another counts the same periods, carried on by a clock that only ever
  * passes. What the database says later moves it by a hundredth at most: a clock that is put forward by an hour must not end a dozen
  * periods at once, and one that is put back must not end none for an hour.
  */
-import type { Clock } from "../../base/clock.ts";
+import type { Clock } from "./clock.ts";
 
 export interface ServerTime {
   /** Epoch ms. Never goes back. */
