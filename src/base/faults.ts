@@ -11,6 +11,8 @@ export const FAULTS = {
   DATABASE_SCHEMA: "The database's schema is not the one this version needs",
   JOURNAL_UNWRITABLE: "The journal cannot be written",
   JOURNAL_LOCKED: "Another process uses this journal",
+  TRACKING_LOG_UNWRITABLE: "The tracking log cannot be written",
+  TRACKING_LOG_LOCKED: "Another process uses this tracking log",
   OWNER_TAKEN: "Another machine has the name of this one",
   KEY_UNREADABLE: "A key file cannot be read",
   PORT_TAKEN: "The port is in use",

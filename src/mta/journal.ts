@@ -12,19 +12,10 @@
  *     S <json of the outcome record>
  *     R <message id>                           the intent is taken back
  */
-import {
-  closeSync,
-  fdatasyncSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  unlinkSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, fdatasyncSync, fsyncSync, mkdirSync, openSync, readFileSync, unlinkSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../base/faults.ts";
+import { type FolderLock, lockFolder } from "../base/folder-lock.ts";
 import type { Log } from "../base/log.ts";
 import type { OutcomeRecord } from "../db/record.ts";
 import type { Place } from "./held.ts";
@@ -236,7 +227,6 @@ export function openJournal(options: JournalOptions): { journal: Journal; rest: 
   return { journal, rest, forget };
 }
 
-/** One process a journal: two would each think the other's messages were never sent. The lock names a process and when it began. */
 /** The file and its name in the folder: a file without a name is not there after a power cut. */
 function syncFile(fd: number, folder: string): void {
   fsyncSync(fd);
@@ -245,30 +235,16 @@ function syncFile(fd: number, folder: string): void {
   closeSync(parent);
 }
 
+/** One process a journal: two would each think the other's messages were never sent. */
 function lock(folder: string): () => void {
-  const path = join(folder, "lock");
-  for (;;) {
-    try {
-      writeFileSync(path, `${process.pid} ${processStart(process.pid)}`, { flag: "wx", mode: 0o600 });
-      return () => unlinkSync(path);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw new Fault("JOURNAL_UNWRITABLE", path, error);
-    }
-    const [pid = "", start = ""] = readFileSync(path, "utf8").split(" ");
-    if (start !== "" && processStart(Number(pid)) === start && Number(pid) !== process.pid)
-      throw new Fault("JOURNAL_LOCKED", `${folder} is held by process ${pid}`);
-    unlinkSync(path);
-  }
-}
-
-/** Start time of a process in clock ticks (proc(5), field 22), '' when it does not run: a recycled pid is not the one that locked. */
-function processStart(pid: number): string {
+  let held: FolderLock;
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
-  } catch {
-    return "";
+    held = lockFolder(folder);
+  } catch (error) {
+    throw new Fault("JOURNAL_UNWRITABLE", folder, error);
   }
+  if ("heldBy" in held) throw new Fault("JOURNAL_LOCKED", `${folder} is held by process ${held.heldBy}`);
+  return held.unlock;
 }
 
 /** Identity of this boot of the machine; '' where the system does not tell. */

@@ -1,0 +1,254 @@
+/**
+ * The tracking log of a redirection server: what hits were, on disk before they are answered, until the tracking workflow has pulled them. Records are
+ * appended by groups (log/writer.ts) to segment files (log/segments.ts), read from a position on (log/reader.ts), and removed when
+ * they were pulled and are old, or when the bound leaves no choice (log/retention.ts).
+ *
+ *     <folder>/log.id      the log's own random name: a folder that was wiped is another log
+ *     <folder>/pulled      position before which everything was pulled, as far as somebody noted it down
+ *     <folder>/segments/   the records
+ */
+import { randomBytes } from "node:crypto";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import type { Clock, Timer } from "../base/clock.ts";
+import { Fault } from "../base/faults.ts";
+import { lockFolder } from "../base/folder-lock.ts";
+import type { Log } from "../base/log.ts";
+import { type Disk, realDisk } from "./log/disk.ts";
+import { type Piece, readPiece } from "./log/reader.ts";
+import { isNearBound, spareable, toDrop } from "./log/retention.ts";
+import { openSegments } from "./log/segments.ts";
+import { openWaits } from "./log/waits.ts";
+import { type Done, type Writer, openWriter } from "./log/writer.ts";
+
+export interface TrackingLog {
+  readonly id: string;
+  /** `line` ends with LF; `done` is told whether it is on the disk. */
+  append(line: string, done: Done): void;
+  /** Records from a position on; null when there is no such position. */
+  read(after: number, mostRecords: number): Promise<Piece | null>;
+  /** Everything before was pulled, and may be removed. */
+  pulled(position: number): void;
+  /** Resolves when there is something behind the position, or after `ms`, or when the signal aborts; at once when too many wait. */
+  wait(after: number, ms: number, signal: AbortSignal): Promise<void>;
+  readonly facts: LogFacts;
+  /** Never rejects. */
+  close(): Promise<void>;
+}
+
+export interface LogFacts {
+  readonly state: Writer["state"];
+  /** Octets of all segments, and of them those nobody has pulled yet. */
+  readonly bytes: number;
+  readonly unpulled: number;
+  /** Hits that could not be written since this process began. */
+  readonly lost: number;
+  /** Octets that were removed before anybody pulled them, since this process began. */
+  readonly dropped: number;
+  /** The bound is near: what nobody has pulled will have to be removed. */
+  readonly alarm: boolean;
+}
+
+export interface TrackingLogOptions {
+  readonly folder: string;
+  readonly segmentBytes: number;
+  readonly segmentMs: number;
+  readonly logBytes: number;
+  readonly keepMs: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** After each group. */
+  readonly wrote: (group: { readonly records: number; readonly octets: number; readonly ms: number }) => void;
+  /** For tests. */
+  readonly disk?: Disk;
+}
+
+const SWEEP_MS = 10_000;
+const SHOUT_MS = 60_000;
+/** Of the bound; so that removing the oldest segment is never removing all. */
+const SEGMENT_SHARE = 8;
+
+/** Faults: TRACKING_LOG_UNWRITABLE, TRACKING_LOG_LOCKED. */
+export async function openTrackingLog(options: TrackingLogOptions): Promise<TrackingLog> {
+  const { folder, clock, log, disk = realDisk } = options;
+  const unlock = lock(folder, log);
+  const { id, position } = identify(folder, log);
+  const segmentBytes = Math.max(1, Math.min(options.segmentBytes, Math.floor(options.logBytes / SEGMENT_SHARE)));
+  const segments = openSegments({
+    folder: join(folder, "segments"),
+    least: position,
+    segmentBytes,
+    segmentMs: options.segmentMs,
+    disk,
+    clock,
+    log,
+  });
+  const waits = openWaits(clock);
+  let pulled = position;
+  let noted = position;
+  let dropped = 0;
+  let shoutedAt = Number.NEGATIVE_INFINITY;
+  let tidying: Promise<void> = Promise.resolve();
+
+  const unpulled = (): number => Math.max(0, segments.end - Math.max(pulled, segments.list[0]?.base ?? 0));
+  const alarm = (): boolean => isNearBound(unpulled(), options);
+
+  const writer = openWriter({
+    write: (bytes) => segments.append(bytes),
+    clock,
+    log,
+    wrote(group) {
+      waits.grown(segments.end);
+      options.wrote(group);
+      if (segments.bytes + segmentBytes > options.logBytes) tidy(segmentBytes);
+    },
+    // Whatever it was: room is what helps most often.
+    failed: () => spare(),
+  });
+
+  /** One at a time; never rejects. */
+  function tidy(room: number): void {
+    tidying = tidying.then(async () => {
+      const { drop, unpulled } = toDrop(segments.list, options, pulled, clock.now(), room);
+      dropped += unpulled;
+      if (unpulled > 0)
+        log.error({ octets: unpulled, dropped }, "the tracking log is full: hits nobody has pulled are removed");
+      for (const segment of drop) await segments.drop(segment);
+    });
+  }
+
+  function spare(): void {
+    tidying = tidying.then(async () => {
+      const segment = spareable(segments.list, pulled);
+      if (segment !== undefined) await segments.drop(segment);
+    });
+  }
+
+  function shout(): void {
+    if (!alarm() || clock.monotonic() - shoutedAt < SHOUT_MS) return;
+    shoutedAt = clock.monotonic();
+    log.error(
+      { unpulled: unpulled(), most: options.logBytes },
+      "the tracking log is nearly full and nobody pulls it: the oldest hits will be removed unless the workflow module comes for them",
+    );
+  }
+
+  function note(): void {
+    if (noted === pulled) return;
+    try {
+      // Not synced: it saves a false alarm, and a position that was given out from being given to something else; no more.
+      writeFileSync(join(folder, "pulled.new"), `${pulled}\n`, { mode: 0o600 });
+      renameSync(join(folder, "pulled.new"), join(folder, "pulled"));
+      noted = pulled;
+    } catch (err) {
+      log.debug({ err }, "what was pulled is not noted down");
+    }
+  }
+
+  let timer: Timer = clock.after(SWEEP_MS, sweep);
+  function sweep(): void {
+    segments.turn().catch((err: unknown) => log.warn({ err }, "no new segment can be begun"));
+    tidy(0);
+    shout();
+    note();
+    timer = clock.after(SWEEP_MS, sweep);
+  }
+
+  await segments.begin().catch((err: unknown) => log.error({ err }, "the tracking log cannot be written yet"));
+  return {
+    id,
+    append: writer.append,
+    read: (after, mostRecords) => readPiece(segments, disk, after, mostRecords),
+    pulled(at) {
+      if (at > pulled && at <= segments.end) pulled = at;
+    },
+    wait: (after, ms, signal) => waits.wait(after < segments.end ? 0 : ms, after, signal),
+    facts: {
+      get state() {
+        return writer.state;
+      },
+      get bytes() {
+        return segments.bytes;
+      },
+      get unpulled() {
+        return unpulled();
+      },
+      get lost() {
+        return writer.lost;
+      },
+      get dropped() {
+        return dropped;
+      },
+      get alarm() {
+        return alarm();
+      },
+    },
+    async close() {
+      timer.cancel();
+      waits.close();
+      await writer.close();
+      // A hung disk has its own time; the process does not wait for it.
+      if (writer.state !== "hung") {
+        await segments.close();
+        await tidying;
+      }
+      note();
+      unlock();
+    },
+  };
+}
+
+function lock(folder: string, log: Log): () => void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const held = lockFolder(folder);
+    if ("heldBy" in held) throw new Fault("TRACKING_LOG_LOCKED", `${folder} is held by process ${held.heldBy}`);
+    return held.unlock;
+  } catch (error) {
+    if (error instanceof Fault) throw error;
+    const full = ["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "");
+    // A redirection server that starts on a full disk redirects; what it needs was made when there was room.
+    if (!full || !existsSync(join(folder, "log.id"))) throw new Fault("TRACKING_LOG_UNWRITABLE", folder, error);
+    log.error({ folder, err: error }, "the folder of the tracking log is full; it is used without a lock");
+    return () => {};
+  }
+}
+
+function identify(folder: string, log: Log): { readonly id: string; readonly position: number } {
+  const path = join(folder, "log.id");
+  const read = (file: string): string => (existsSync(file) ? readFileSync(file, "utf8").trim() : "");
+  try {
+    const known = read(path);
+    if (/^[0-9a-f]{32}$/.test(known)) {
+      const position = Number(read(join(folder, "pulled")));
+      return { id: known, position: Number.isSafeInteger(position) && position > 0 ? position : 0 };
+    }
+    const id = randomBytes(16).toString("hex");
+    write(`${path}.new`, `${id}\n`);
+    renameSync(`${path}.new`, path);
+    log.info({ folder, id }, "a tracking log is born");
+    return { id, position: 0 };
+  } catch (error) {
+    throw new Fault("TRACKING_LOG_UNWRITABLE", path, error);
+  }
+}
+
+function write(path: string, text: string): void {
+  const fd = openSync(path, "w", 0o600);
+  try {
+    writeSync(fd, text);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
