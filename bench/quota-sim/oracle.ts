@@ -3,11 +3,13 @@
  * rules and which share a machine was told), and counts by the server's clock in books of its own (ledger.ts).
  *
  * Violations: an attempt over a limit of any window, whoever is cut off; a connection over a limit, but for the one that a machine without
- * server may always have; a machine without server over max(1, its share), or behind its horizon; an attempt at what was stopped seconds ago.
+ * server may always have; a machine without server over max(1, its share), or behind its horizon; an attempt at what was stopped seconds ago;
+ * a burst under a smooth rule (bursts.ts).
  */
 import type { LaneKey } from "../../src/model/traffic.ts";
-import { DAY, WINDOWS, smoothAllowed, windowLimit, windowStart } from "../../src/quota/counter.ts";
-import type { ServerMessage } from "../../src/quota/messages.ts";
+import { DAY, WINDOWS, windowLimit, windowStart } from "../../src/quota/counter.ts";
+import type { ClientMessage, ServerMessage } from "../../src/quota/messages.ts";
+import { type Bursts, openBursts } from "./bursts.ts";
 import type { Knows } from "./knows.ts";
 import { type Count, type Ledger, type Open, openLedger } from "./ledger.ts";
 import type { Machine, Watcher } from "./machine.ts";
@@ -20,8 +22,9 @@ export interface Oracle extends Watcher {
   readonly starved: number;
   readonly lostWakeUps: number;
   readonly attempts: number;
-  readonly said: readonly string[];
+  readonly told: readonly string[];
   heard(member: number, message: ServerMessage): void;
+  said(member: number, message: ClientMessage): void;
   note(text: string): void;
   reloaded(moved: boolean): void;
   suspended(site: string, publicId: number, on: boolean): void;
@@ -48,12 +51,12 @@ export function openOracle(world: World, server: SimServer, machines: number): O
   const opens = new Map<string, Open>();
   const stopped = new Map<string, number>();
   const events: { readonly at: number; readonly about: string; readonly text: string }[] = [];
-  const said: string[] = [];
+  const told: string[] = [];
   let violations = 0;
   let attempts = 0;
-  let everybody: readonly Machine[] = [];
   let movedAt = Number.NEGATIVE_INFINITY;
-  const waits: Waits = openWaits(world, server, ledger, knows, (kind, about, text) => tell(kind, about, text));
+  const bursts: Bursts = openBursts(ledger, knows, () => world.now, violation);
+  const waits: Waits = openWaits({ world, server, ledger, knows, bursts, tell });
 
   const clock = (): string =>
     `${(world.now / 1000).toFixed(3)} (${new Date(server.now()).toISOString().slice(11, 23)})`;
@@ -64,9 +67,9 @@ export function openOracle(world: World, server: SimServer, machines: number): O
   }
 
   function tell(kind: string, about: string, text: string): void {
-    if (said.length >= 5) return;
+    if (told.length >= 5) return;
     const last = events.filter((event) => event.about === about || event.about === "").slice(-40);
-    said.push(
+    told.push(
       `${kind} at ${clock()}: ${about}: ${text}\n    ${last.map((event) => event.text).join("\n    ")}\n    ${books(about)}`,
     );
   }
@@ -127,26 +130,7 @@ export function openOracle(world: World, server: SimServer, machines: number): O
           `${machine.name}: ${own} of ${share} in window ${w}, version ${version}`,
         );
     }
-    checkPace(count, at);
-  }
-
-  /** Evenly inside a period: never more than one portion ahead, but for machines without server, which pace themselves. */
-  function checkPace(count: Count, at: number): void {
-    const smooth = ledger.versions
-      .filter(({ lastAt }) => lastAt >= windowStart(1, at))
-      .map(({ number }) => ledger.limitsOf(number, count.rule));
-    if (
-      !smooth.every((limits) => limits?.pacing === "smooth") ||
-      everybody.some((machine) => !connected(machine)) ||
-      knows.some(({ disturbedAt }) => world.now - disturbedAt < 600_000)
-    )
-      return;
-    for (const w of [0, 1] as const) {
-      const limit = ledger.most(count.rule, windowStart(w, at), (limits) => windowLimit(limits, w, windowStart(w, at)));
-      const made = count.attempts[w] ?? 0;
-      if (limit !== Number.POSITIVE_INFINITY && made > smoothAllowed(limit, w, at).allowed)
-        violation("not evenly", count.name, `${made} of ${limit} at ${at - windowStart(w, at)} ms of window ${w}`);
-    }
+    bursts.attempted(count, at);
   }
 
   /** Octets are a debt: over a minute they keep to the rate, with what is under way besides. */
@@ -173,10 +157,11 @@ export function openOracle(world: World, server: SimServer, machines: number): O
     get attempts() {
       return attempts;
     },
-    said,
+    told,
     note: (text) => remember("", text),
     heard(index, message) {
       const one = knows[index] as Knows;
+      bursts.heard(index, message);
       if (message.t === "shares") one.members = message.members;
       if (message.t !== "rules" || !message.first) return;
       const version = Number(message.rules[0]?.note ?? 0);
@@ -192,6 +177,7 @@ export function openOracle(world: World, server: SimServer, machines: number): O
       }
       retire();
     },
+    said: bursts.said,
     reloaded(moved) {
       ledger.versions.push({ number: ledger.versions.length, rules: server.rules, lastAt: Number.POSITIVE_INFINITY });
       if (moved) movedAt = world.now;
@@ -278,7 +264,6 @@ export function openOracle(world: World, server: SimServer, machines: number): O
       remember("", `${machine.name} dies`);
     },
     look(all) {
-      everybody = all;
       for (const machine of all) {
         const one = knowsOf(machine);
         if (connected(machine)) {

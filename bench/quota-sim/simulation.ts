@@ -58,6 +58,7 @@ export async function simulate(options: {
     const wire = openWire(world, () => server.end, {
       tamper,
       heard: (_member, message) => oracle.heard(index, message),
+      said: (_member, message) => oracle.said(index, message),
     });
     wires.push(wire);
     machines.push(
@@ -91,7 +92,7 @@ export async function simulate(options: {
     lostWakeUps: oracle.lostWakeUps,
     attempts: oracle.attempts,
     virtualSeconds: Math.round(world.now / 1000),
-    said: [...errors.slice(0, 2), ...oracle.said],
+    said: [...errors.slice(0, 2), ...oracle.told],
   };
 }
 

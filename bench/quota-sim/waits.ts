@@ -4,7 +4,8 @@
  * it can take. Time counts only while nothing is disturbed: server there, machine connected, not stopped, no new rules.
  */
 import type { LaneKey } from "../../src/model/traffic.ts";
-import { WINDOWS, smoothAllowed, windowLimit, windowStart } from "../../src/quota/counter.ts";
+import { WINDOWS, windowLimit, windowStart } from "../../src/quota/counter.ts";
+import type { Bursts } from "./bursts.ts";
 import type { Count, Ledger } from "./ledger.ts";
 import type { Machine } from "./machine.ts";
 import type { Knows } from "./knows.ts";
@@ -40,13 +41,15 @@ const TURN_MS = 25_000;
 /** What a machine that is gone may still use is kept for so long: horizon, the windows that ran at its end. */
 const KEPT_MS = HORIZON_MS + 30_000 + 310_000;
 
-export function openWaits(
-  world: World,
-  server: SimServer,
-  ledger: Ledger,
-  knows: readonly Knows[],
-  tell: (kind: string, about: string, text: string) => void,
-): Waits {
+export function openWaits(parts: {
+  readonly world: World;
+  readonly server: SimServer;
+  readonly ledger: Ledger;
+  readonly knows: readonly Knows[];
+  readonly bursts: Bursts;
+  readonly tell: (kind: string, about: string, text: string) => void;
+}): Waits {
+  const { world, server, ledger, knows, bursts, tell } = parts;
   const waiting = new Map<object, Waiting>();
   const stops = new Set<string>();
   /** By machine and counter: waits there since, without a connection. */
@@ -80,6 +83,7 @@ export function openWaits(
     const part = keptRecently() ? 0.5 * (1 - Math.min(0.9, (away() + 2) / knows.length)) : 0.5;
     if (count.open.size >= (keptRecently() ? Math.floor(limits.connections * part) : limits.connections)) return true;
     if (limits.bytesPerSecond > 0 && count.bytes.count > 0.2 * 60 * limits.bytesPerSecond * part) return true;
+    if (!bursts.slack(count, limits, at, part)) return true;
     return WINDOWS.some((w) => {
       const start = windowStart(w, at);
       const limit = windowLimit(limits, w, start);
@@ -87,7 +91,6 @@ export function openWaits(
       const made = count.starts[w] === start ? (count.attempts[w] ?? 0) : 0;
       // What was granted to a machine that died counts, and nobody but the engine knows it.
       if (limit < SMALL && keptRecently()) return true;
-      if (limits.pacing === "smooth" && w < 2 && made >= part * smoothAllowed(limit, w, at).allowed) return true;
       return made >= Math.floor(part * limit);
     });
   }

@@ -54,7 +54,11 @@ interface Half {
 export function openWire(
   world: World,
   server: () => ServerEnd,
-  options: { tamper: Tamper; heard: (member: string, message: ServerMessage) => void },
+  options: {
+    tamper: Tamper;
+    heard: (member: string, message: ServerMessage) => void;
+    said: (member: string, message: ClientMessage) => void;
+  },
 ): Wire {
   const { tamper } = options;
   let endAll: (silently: boolean) => void = () => {};
@@ -192,7 +196,11 @@ export function openWire(
             () => endServer(false),
           );
       };
-      talk = { send: toServer, end: endClient };
+      const say = (message: ClientMessage): void => {
+        options.said(member, message);
+        toServer(message);
+      };
+      talk = { send: say, end: endClient };
       // The answer of the server's TCP: one round trip before anything is said.
       world.after(2 * delay(), () => {
         if (!clientOpen || closed) return;

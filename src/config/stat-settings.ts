@@ -27,7 +27,12 @@ export const mxRuleSchema = z.strictObject({
   messagesPerHour: limit("Attempts an hour, in twelve periods of five minutes; 0: no limit"),
   messagesPerDay: limit("Attempts a day (UTC); 0: no limit"),
   bytesPerSecond: limit("Octets a second; 0: no limit"),
-  pacing: z.enum(PACINGS).optional().describe("periods: as fast as possible inside a period; smooth: evenly"),
+  pacing: z
+    .enum(PACINGS)
+    .optional()
+    .describe(
+      "periods: as fast as possible inside a period; smooth: evenly, what is not used in a second is not caught up",
+    ),
   tls: z.enum(TLS_MODES).optional().describe("STARTTLS: use it if it works, insist on a valid certificate, or never"),
   connectMs: limit("Time to connect; 0: mta.smtp.connectMs"),
   dataMs: limit("Time for the answer to the final dot; 0: mta.smtp.dotMs"),

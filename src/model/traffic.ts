@@ -23,7 +23,10 @@ export type Scope = (typeof SCOPES)[number];
 export const TLS_MODES = ["opportunistic", "required", "disabled"] as const;
 export type TlsMode = (typeof TLS_MODES)[number];
 
-/** `periods`: the hour in twelve periods of five minutes, each as fast as possible (modules.md §6.5); `smooth`: evenly inside a period too. */
+/**
+ * `periods`: the hour in twelve periods of five minutes, each as fast as possible (modules.md §6.5). `smooth`: evenly inside a period and a
+ * minute too, in portions of about a second; what was not used within its portion's time does not come back in a burst (quota/pace.ts).
+ */
 export const PACINGS = ["periods", "smooth"] as const;
 export type Pacing = (typeof PACINGS)[number];
 

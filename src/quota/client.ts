@@ -25,6 +25,7 @@ import { openShares } from "./client/share.ts";
 import { openUsage } from "./client/usage.ts";
 import type { Link, Welcome } from "./link-contract.ts";
 import type { QueryName, ServerMessage } from "./messages.ts";
+import { partPassed } from "./pace.ts";
 
 export interface QuotaClientOptions {
   readonly clock: Clock;
@@ -67,7 +68,7 @@ export function openQuotaClient(options: QuotaClientOptions): QuotaClient {
   const listeners: ((lane: Pick<LaneKey, "site" | "publicId">) => void)[] = [];
   const changed = (lane: LaneKey): void => listeners.forEach((fn) => fn(lane));
   const reports = openReports();
-  const usage = openUsage();
+  const usage = openUsage((counter) => partPassed(process, counter));
   const shares = openShares(usage);
   const queries = openQueries(clock, link);
   /** What a site × public id was limited by last, and the site of a path. */
@@ -305,9 +306,7 @@ export function openQuotaClient(options: QuotaClientOptions): QuotaClient {
         break;
       case "shares":
         shares.tell(message);
-        if (message.all) {
-          noting.strikeOut();
-        }
+        if (message.all) noting.strikeOut();
         link.send({ t: "told", seq: message.seq });
         break;
       case "pong":

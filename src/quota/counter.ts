@@ -10,12 +10,10 @@ export const PERIOD = 1;
 export const DAY = 2;
 export type Window = 0 | 1 | 2;
 export const WINDOWS: readonly Window[] = [MINUTE, PERIOD, DAY];
-const LENGTHS = [60_000, 300_000, 86_400_000] as const;
+export const LENGTHS = [60_000, 300_000, 86_400_000] as const;
 const PERIODS = 12;
 /** Without a server a member may use its share of a day only in this part of it: it goes on for minutes, not for a day. */
 export const DAY_PARTS = 20;
-/** Messages of `smooth` come in portions of about a second: one by one would be a call for each. */
-const SMOOTH_MS = 1000;
 
 /** `rule|publicId|ip`, with '' for what the scope leaves out. */
 export function counterName(
@@ -61,18 +59,4 @@ export function windowLimit(limits: Limits, window: Window, start: number): numb
   if (hour === 0) return Number.POSITIVE_INFINITY;
   const rest = (start / LENGTHS[PERIOD]) % PERIODS < hour % PERIODS ? 1 : 0;
   return Math.floor(hour / PERIODS) + rest;
-}
-
-/** Of `limit` messages of the window that runs `at`: how many `smooth` lets go so far, and when the next portion comes. */
-export function smoothAllowed(limit: number, window: Window, at: number): { allowed: number; nextAt: number } {
-  const start = windowStart(window, at);
-  const length = LENGTHS[window];
-  if (limit <= 0) return { allowed: 0, nextAt: start + length };
-  const portion = Math.max(1, Math.floor((limit * SMOOTH_MS) / length));
-  const each = (length * portion) / limit;
-  const turns = Math.floor((at - start) / each) + 1;
-  return {
-    allowed: Math.min(limit, turns * portion),
-    nextAt: Math.min(start + length, Math.max(at + 1, Math.ceil(start + turns * each))),
-  };
 }

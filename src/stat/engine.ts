@@ -58,6 +58,7 @@ export function openEngine(options: EngineOptions): Engine {
     gateMembers: 1,
     snappedMembers: 1,
     gapMembers: 1,
+    restoredAt: 0,
     order: 0,
     alarm: alarms.set,
   };

@@ -48,7 +48,7 @@ export function goAlone(
   const horizonAt = Math.max(since, options.proofAt + options.horizonMs * SLOWER - EARLIER_MS);
   const { guardMs, wall } = options;
   let over = false;
-  usage.mark();
+  usage.mark(time.early(since));
   // Heard last, lost after the silence at the latest; half of it more for what was on its way.
   shares.aloneFrom(time.late(since) + options.silenceMs * 1.5);
 

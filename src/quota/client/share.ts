@@ -5,8 +5,9 @@
 import { compileMask } from "../../model/mask.ts";
 import { type MxRule, type MxRules, matchRule } from "../../model/mx-rules.ts";
 import type { Exchanger, Hold, Limits } from "../../model/traffic.ts";
-import { DAY, DAY_PARTS, WINDOWS, smoothAllowed, windowEnd, windowLimit, windowStart } from "../counter.ts";
+import { DAY, DAY_PARTS, LENGTHS, WINDOWS, windowEnd, windowLimit, windowStart } from "../counter.ts";
 import type { ServerMessage, Stop } from "../messages.ts";
+import { HAND_MS, paced } from "../pace.ts";
 import type { Usage } from "./usage.ts";
 
 export interface ShareRoom {
@@ -94,11 +95,12 @@ export function openShares(usage: Usage): Shares {
     },
     connections: (counter, limits) => Math.max(1, most(counter, limits.connections, false)),
     messages(counter, limits, early, late) {
+      const at = Math.floor(early);
       let messages = Number.POSITIVE_INFINITY;
-      let until = Math.floor(early) + UNLIMITED_MS;
-      let nextAt = Number.POSITIVE_INFINITY;
+      let until = at + UNLIMITED_MS;
+      let opensAt = Number.NEGATIVE_INFINITY;
       for (const w of WINDOWS) {
-        const start = windowStart(w, Math.floor(early));
+        const start = windowStart(w, at);
         const limit = windowLimit(limits, w, start);
         if (limit === Number.POSITIVE_INFINITY) continue;
         const end = windowEnd(w, start);
@@ -109,15 +111,17 @@ export function openShares(usage: Usage): Shares {
             : Math.max(most(counter, limit, false), start >= from ? most(counter, limit, true) : 0);
         const used = w === DAY ? usage.sinceMark(counter, start) : usage.used(counter, w, start);
         let left = late >= end ? 0 : share - used;
-        if (left < 1) nextAt = Math.min(nextAt, end);
+        if (left < 1) opensAt = Math.max(opensAt, end);
         else if (limits.pacing === "smooth" && w !== DAY) {
-          const smooth = smoothAllowed(share, w, early);
-          left = Math.min(left, smooth.allowed - used);
-          if (left < 1) nextAt = Math.min(nextAt, smooth.nextAt);
+          const pace = paced(usage.pace(counter, w), share, LENGTHS[w], at);
+          if (pace.left < 1) opensAt = Math.max(opensAt, pace.nextAt);
+          left = Math.min(left, pace.left);
+          until = Math.min(until, at + HAND_MS);
         }
         messages = Math.min(messages, left);
       }
-      return { messages: Math.max(0, messages), at: Math.floor(early), until, nextAt };
+      const nextAt = opensAt === Number.NEGATIVE_INFINITY ? Number.POSITIVE_INFINITY : opensAt;
+      return { messages: Math.max(0, messages), at, until, nextAt };
     },
   };
 }

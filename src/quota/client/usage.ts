@@ -4,6 +4,7 @@
  */
 import { DAY, type Window, WINDOWS, windowStart } from "../counter.ts";
 import type { UsedCounter } from "../messages.ts";
+import { type Pace, giveBackTo, openPace, take } from "../pace.ts";
 
 interface Use {
   readonly starts: number[];
@@ -15,6 +16,8 @@ interface Use {
   /** Octets taken by the share that its rate has not yet covered, and when that was. */
   debt: number;
   debtAt: number;
+  /** Of the share of minute and period, where the rule is smooth; null: not asked for since the server was lost. */
+  paces: readonly [Pace, Pace] | null;
 }
 
 export interface Usage {
@@ -23,11 +26,13 @@ export interface Usage {
   /** A connection more (1) or less (-1). */
   connection(counter: string, change: number): void;
   used(counter: string, window: Window, start: number): number;
-  /** The server is lost: a day's share counts from here. */
-  mark(): void;
+  /** The server is lost (server ms): a day's share counts from here, and nobody knows how far the turns of a pace are. */
+  mark(now: number): void;
   /** Messages of the day since then. */
   sinceMark(counter: string, start: number): number;
   connections(counter: string): number;
+  /** The pace of a share since the mark. */
+  pace(counter: string, window: 0 | 1): Pace;
   debtOf(counter: string): { debt: number; debtAt: number };
   /** Everything of the windows that run at `now` or later. */
   report(now: number): UsedCounter[];
@@ -36,14 +41,16 @@ export interface Usage {
 /** A counter is forgotten when nothing of it runs any more; looked for when so many are known, then at twice as many. */
 const MANY = 2000;
 
-export function openUsage(): Usage {
+/** `passed`: which part of the first turn of a pace is over when the server is lost (pace.ts partPassed). */
+export function openUsage(passed: (counter: string) => number): Usage {
   const uses = new Map<string, Use>();
+  let markedAt = 0;
   let many = MANY;
 
   function useOf(counter: string): Use {
     let use = uses.get(counter);
     if (use !== undefined) return use;
-    use = { starts: [0, 0, 0], used: [0, 0, 0], conns: 0, base: 0, baseStart: 0, debt: 0, debtAt: 0 };
+    use = { starts: [0, 0, 0], used: [0, 0, 0], conns: 0, base: 0, baseStart: 0, debt: 0, debtAt: 0, paces: null };
     uses.set(counter, use);
     return use;
   }
@@ -67,6 +74,10 @@ export function openUsage(): Usage {
         }
         use.used[w] = Math.max(0, (use.used[w] ?? 0) + messages);
       }
+      for (const pace of use.paces ?? []) {
+        if (messages > 0) take(pace, messages);
+        else giveBackTo(pace, at, -messages);
+      }
       if (uses.size > many) forget(at);
     },
     connection(counter, change) {
@@ -77,10 +88,12 @@ export function openUsage(): Usage {
       const use = uses.get(counter);
       return use !== undefined && use.starts[window] === start ? (use.used[window] ?? 0) : 0;
     },
-    mark() {
+    mark(now) {
+      markedAt = now;
       for (const use of uses.values()) {
         use.base = use.used[DAY] ?? 0;
         use.baseStart = use.starts[DAY] ?? 0;
+        use.paces = null;
       }
     },
     sinceMark(counter, start) {
@@ -89,6 +102,11 @@ export function openUsage(): Usage {
       return (use.used[DAY] ?? 0) - (use.baseStart === start ? use.base : 0);
     },
     connections: (counter) => uses.get(counter)?.conns ?? 0,
+    pace(counter, window) {
+      const use = useOf(counter);
+      use.paces ??= [openPace(markedAt, passed(counter)), openPace(markedAt, passed(counter))];
+      return use.paces[window];
+    },
     debtOf: useOf,
     report(now) {
       forget(now);

@@ -9,6 +9,7 @@ import type { MxRule, MxRules } from "../../model/mx-rules.ts";
 import type { Exchanger, Hold, Limits, Path } from "../../model/traffic.ts";
 import { DAY, MINUTE, PERIOD, WINDOWS, counterName, windowStart } from "../../quota/counter.ts";
 import type { ServerMessage, UsedCounter } from "../../quota/messages.ts";
+import { type Pace, openPace } from "../../quota/pace.ts";
 import type { Governor } from "../contract.ts";
 
 export interface Member {
@@ -78,6 +79,8 @@ export interface Counter {
   /** Messages of members nobody remembers. */
   readonly base: number[];
   readonly starts: number[];
+  /** Of minute and period, for rules that are smooth. */
+  readonly paces: readonly [Pace, Pace];
   readonly conns: Set<Conn>;
   readonly lines: Line[];
   waiting: number;
@@ -160,6 +163,8 @@ export interface Books {
   gateMembers: number;
   snappedMembers: number;
   gapMembers: number;
+  /** Server ms at which this server was restored: of what was granted before, no pace is known. */
+  restoredAt: number;
   order: number;
   alarm(counter: Counter, at: number): void;
 }
@@ -201,6 +206,7 @@ export function openCounter(books: Books, rule: MxRule, publicId: number, ip: st
     parts: new Map(),
     base: [0, 0, 0],
     starts: WINDOWS.map((w) => windowStart(w, now)),
+    paces: [openPace(books.restoredAt), openPace(books.restoredAt)],
     conns: new Set(),
     lines: [],
     waiting: 0,

@@ -1,6 +1,7 @@
 /** What a member asks for and gives back. Each function leaves the books in order; whoever calls serves the counters it returns. */
 import type { ClientMessage, GivenBack } from "../../quota/messages.ts";
 import { DAY, WINDOWS, windowStart } from "../../quota/counter.ts";
+import { giveBackTo } from "../../quota/pace.ts";
 import { type Books, type Conn, type Counter, type Member, type Request, dropConn, openPart, roll } from "./books.ts";
 import { dequeue, enqueue } from "./waiting.ts";
 
@@ -88,6 +89,7 @@ export function giveBack(books: Books, conn: Conn, back: readonly GivenBack[], n
     if (at < conn.movedAt) continue;
     for (const w of WINDOWS)
       if (windowStart(w, at) === counter.starts[w]) part.used[w] = Math.max(0, (part.used[w] ?? 0) - count);
+    for (const pace of counter.paces) giveBackTo(pace, at, count);
     counter.debt = Math.max(0, counter.debt - count * counter.average);
     if (windowStart(DAY, at) === counter.starts[DAY]) books.governor.granted(conn.site, conn.path, -count, now);
   }

@@ -3,7 +3,8 @@
  * room, and two more things bound it: octets a second as a debt, and the *gate*: between two stored snapshots a member gets at most a part
  * of its share more than the last one shows, so a server restored from it knows what may have gone meanwhile.
  */
-import { DAY, WINDOWS, type Window, smoothAllowed, windowEnd, windowLimit } from "../../quota/counter.ts";
+import { DAY, LENGTHS, WINDOWS, type Window, windowEnd, windowLimit } from "../../quota/counter.ts";
+import { HAND_MS, paced } from "../../quota/pace.ts";
 import type { Books, Counter, Member, Part } from "./books.ts";
 import { gate, kept, keptConns } from "./kept.ts";
 
@@ -11,7 +12,7 @@ export interface Room {
   messages: number;
   /** The smallest limit of the windows: batches are small where little is to be had. */
   limit: number;
-  /** With no room: when there may be some. Infinity: when something is given back or saved. */
+  /** With no room: when there may be some, that is when all that shuts it has ended. Infinity: when something is given back or saved. */
   at: number;
   /** With no room: only the gate is shut. */
   gated: boolean;
@@ -62,11 +63,12 @@ export function messageRoom(books: Books, counter: Counter, member: Member, now:
   const room: Room = {
     messages: Number.POSITIVE_INFINITY,
     limit: Number.POSITIVE_INFINITY,
-    at: Number.POSITIVE_INFINITY,
+    at: Number.NEGATIVE_INFINITY,
     gated: false,
     reserved: false,
     until: now + UNLIMITED_MS,
   };
+  const own = limits.pacing === "smooth" ? 1 - away(books) : 1;
   let open = Number.POSITIVE_INFINITY;
   for (const w of WINDOWS) {
     const limit = windowLimit(limits, w, counter.starts[w] ?? 0);
@@ -79,16 +81,17 @@ export function messageRoom(books: Books, counter: Counter, member: Member, now:
     room.messages = Math.min(room.messages, left);
     open = Math.min(open, (part?.saved[w] ?? 0) + gate(w, limit, books.gateMembers) - used);
     if (left < 1) {
-      room.at = Math.min(room.at, windowEnd(w, now));
+      room.at = Math.max(room.at, windowEnd(w, now));
       room.reserved ||= used + usedByOthers(counter, w, part) < limit;
+    } else if (limits.pacing === "smooth" && w !== DAY) {
+      const pace = paced(counter.paces[w], Math.max(1, limit * own), LENGTHS[w], now);
+      if (pace.left < 1) room.at = Math.max(room.at, pace.nextAt);
+      room.messages = Math.min(room.messages, pace.left);
+      room.until = Math.min(room.until, now + HAND_MS);
     }
-    if (limits.pacing !== "smooth" || w === DAY) continue;
-    const smooth = smoothAllowed(limit, w, now);
-    const paced = smooth.allowed - used - usedByOthers(counter, w, part);
-    if (paced < 1 && left >= 1) room.at = Math.min(room.at, smooth.nextAt);
-    room.messages = Math.min(room.messages, paced);
   }
   octets(books, counter, room, now);
+  if (room.at === Number.NEGATIVE_INFINITY) room.at = Number.POSITIVE_INFINITY;
   room.gated = open < 1 && room.messages >= 1;
   room.messages = Math.min(room.messages, open);
   return room;
@@ -106,7 +109,7 @@ function octets(books: Books, counter: Counter, room: Room, now: number): void {
   if (rate === Number.POSITIVE_INFINITY) return;
   if (counter.debt > 0) {
     room.messages = 0;
-    room.at = Math.min(room.at, now + Math.max(1, Math.ceil((counter.debt * 1000) / rate)));
+    room.at = Math.max(room.at, now + Math.max(1, Math.ceil((counter.debt * 1000) / rate)));
   } else room.messages = Math.min(room.messages, Math.max(1, Math.floor((rate * AHEAD_MS) / 1000 / counter.average)));
 }
 
@@ -118,10 +121,15 @@ export function payOff(books: Books, counter: Counter, now: number): number {
     counter.debtAt = now;
     return Number.POSITIVE_INFINITY;
   }
-  let away = 0;
-  for (const member of books.doubtful) if (member.state === "lost" && member.members > 0) away += 1 / member.members;
-  const rate = Math.max(1, bytesPerSecond * (1 - Math.min(1, away)));
+  const rate = Math.max(1, bytesPerSecond * (1 - away(books)));
   counter.debt = Math.max(0, counter.debt - (rate * (now - counter.debtAt)) / 1000);
   counter.debtAt = now;
   return rate;
+}
+
+/** The part of everything that lost members go on with: what flows evenly flows for the others without it. */
+function away(books: Books): number {
+  let sum = 0;
+  for (const { state, members } of books.doubtful) if (state === "lost" && members > 0) sum += 1 / members;
+  return Math.min(1, sum);
 }

@@ -4,6 +4,7 @@
  * to it that it is called again: an alarm for what time brings, stakes asked back, turns ended (fair.ts).
  */
 import { type Books, type Conn, type Counter, type Line, type Request, openConn, openPart, roll } from "./books.ts";
+import { take } from "../../quota/pace.ts";
 import { endTurns } from "./fair.ts";
 import { tellHold } from "./holds.ts";
 import { type Room, connRoom, messageRoom } from "./room.ts";
@@ -102,6 +103,7 @@ function grant(books: Books, counter: Counter, line: Line, choice: Choice, room:
   conn.granted += messages;
   conn.last = { id: request.id, at: now, messages };
   for (let w = 0; w < 3; w++) part.used[w] = (part.used[w] ?? 0) + messages;
+  for (const pace of counter.paces) take(pace, messages);
   counter.debt += messages * counter.average;
   books.governor.granted(request.site, path, messages, now);
   touch(books, part, now);

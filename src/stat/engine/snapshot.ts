@@ -1,7 +1,8 @@
 /**
  * What survives the server: members with their shares and connections, counters with what each member used. A restored server takes every
  * member for lost: its share is kept until the horizon or until it reports. What was granted between the snapshot and the end is not
- * known, but bounded by the gate (room.ts): so much of each limit for each member, and that much is taken for used.
+ * known, but bounded by the gate (room.ts): so much of each limit for each member, and that much is taken for used. The pace of a smooth
+ * rule is not saved: after a restart its first turn is taken for used, which costs a portion.
  */
 import { matchRule } from "../../model/mx-rules.ts";
 import { DAY, WINDOWS, readCounterName, windowEnd, windowLimit, windowStart } from "../../quota/counter.ts";
@@ -105,6 +106,7 @@ export function storeSnapshot(books: Books): void {
 export function restoreSnapshot(books: Books, body: unknown, now: number): void {
   if (!isSnapshot(body)) throw new Error("the snapshot is of another version");
   books.gapMembers = Math.max(1, body.members);
+  books.restoredAt = now;
   const who = body.who.map((shot) => restoreMember(books, shot, now));
   for (const [name, base, debt, average, parts] of body.counters) {
     const read = readCounterName(name);

@@ -28,9 +28,11 @@ export function allowCourse(course: Course, limits: Limits, now: number): Allowa
   const wide = course.site === "" || course.publicId === null || course.kind === "suspension";
   const perHour = course.stage === "ramp" && wide ? shareOf(course.base, rampShare(course)) : tight.messagesPerHour;
   const limited = perHour !== limits.messagesPerHour || wide;
-  const ofHour = limited && perHour > 0 ? leftOfHour(course.hour, perHour, now) : Infinity;
+  const smooth = limits.pacing === "smooth";
+  const ofHour = limited && perHour > 0 ? leftOfHour(course.hour, perHour, smooth, now) : Infinity;
   const perMinute = tight.messagesPerMinute;
-  const ofMinute = perMinute !== limits.messagesPerMinute ? leftOfMinute(course.minute, perMinute, now) : Infinity;
+  const ofMinute =
+    perMinute !== limits.messagesPerMinute ? leftOfMinute(course.minute, perMinute, smooth, now) : Infinity;
   const full = Math.max(ofHour === 0 ? course.hour.fullUntil : 0, ofMinute === 0 ? course.minute.fullUntil : 0);
   return { limits: tight, connections: tight.connections, messages: Math.min(ofHour, ofMinute), closedUntil: full };
 }

@@ -199,5 +199,6 @@ export function shiftCourse(course: Course, delta: number, now: number): void {
     const running = meter.at === now - delta - ((now - delta) % meter.ms);
     meter.at = running ? now - (now % meter.ms) : 0;
     if (meter.fullUntil > 0) meter.fullUntil = now;
+    meter.pace.turnAt = Math.max(0, meter.pace.turnAt + delta);
   }
 }

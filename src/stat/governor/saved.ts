@@ -16,7 +16,8 @@ type Plain = Readonly<Record<string, unknown>>;
 /** Without what is only remembered to be quick. */
 export function plainCourse(course: Course): unknown {
   const { tight: _, ...plain } = course;
-  return { ...plain, hour: { ...course.hour }, minute: { ...course.minute } };
+  const copy = (meter: Meter): Meter => ({ ...meter, pace: { ...meter.pace } });
+  return { ...plain, hour: copy(course.hour), minute: copy(course.minute) };
 }
 
 export function coursesOf(saved: unknown): Course[] {
@@ -105,8 +106,15 @@ function amountOf(saved: unknown): Amount {
 }
 
 function meterOf(saved: unknown): Meter {
-  const { ms, at, spent, fullUntil } = record(saved);
-  return { ms: count(ms) || 300_000, at: count(at), spent: count(spent), fullUntil: count(fullUntil) };
+  const { ms, at, spent, fullUntil, pace } = record(saved);
+  const { turnAt, used } = record(pace);
+  return {
+    ms: count(ms) || 300_000,
+    at: count(at),
+    spent: count(spent),
+    fullUntil: count(fullUntil),
+    pace: { turnAt: count(turnAt), passed: 0, used: count(used) },
+  };
 }
 
 function placeOf({ site, publicId }: Plain): { site: string; publicId: number | null } | null {
