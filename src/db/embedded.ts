@@ -55,10 +55,15 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
   }
   create(paths, binaries, as, sync, log);
 
-  const owner = claim(paths);
+  let owner = claim(paths);
   let pid: number | null = null;
   try {
-    pid = await running(paths, owner ? 0 : START_MS);
+    pid = await running(paths, owner ? 0 : START_MS, () => owner || isHeld(paths));
+    // The owner was on its way out when we came, and has taken its server along: nobody else starts one.
+    while (pid === null && !owner) {
+      owner = claim(paths);
+      pid = await running(paths, owner ? 0 : START_MS, () => owner || isHeld(paths));
+    }
     pid ??= await start({ paths, binaries, as, port: options.port, sync, log });
     const { port, password } = readAccess(paths);
     const base = `postgres://${SUPERUSER}:${password}@127.0.0.1:${port}`;
@@ -111,15 +116,20 @@ function claim(paths: ClusterPaths): boolean {
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
       }
-      const holder = readOr(paths.owner, "");
-      const pid = Number.parseInt(holder, 10);
-      if (holder !== mine && pid > 0 && identity(pid) === holder) return false;
+      if (isHeld(paths)) return false;
       rmSync(paths.owner, { force: true });
     }
     return false;
   } finally {
     rmSync(fresh, { force: true });
   }
+}
+
+/** Another process owns the server, and lives. */
+function isHeld(paths: ClusterPaths): boolean {
+  const holder = readOr(paths.owner, "");
+  const pid = Number.parseInt(holder, 10);
+  return pid > 0 && pid !== process.pid && identity(pid) === holder;
 }
 
 async function createDatabase(url: string): Promise<void> {

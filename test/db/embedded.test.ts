@@ -91,6 +91,18 @@ test("a server whose owner was killed is taken over, and ends with its new owner
   expect(identity(pid)).toBe("");
 });
 
+test("an owner that goes while the next one waits for its server: that one becomes the owner, and starts one", async () => {
+  const first = await open();
+  await first.close();
+  const going = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "ignore" });
+  writeFileSync(join(dataDir, "postgres.owner"), identity(going.pid!));
+  const waiting = open();
+  going.kill("SIGKILL");
+  const second = await waiting;
+  expect(second.guest).toBe(false);
+  expect(await query(second, "select 1 as one")).toEqual([{ one: 1 }]);
+});
+
 test("a stale pid file whose number another program now has does not stop the start", async () => {
   const first = await open();
   await first.close();

@@ -27,14 +27,18 @@ export interface StartOptions {
   readonly log: Log;
 }
 
-/** The process id of a server that runs in this cluster and is ready, waiting `waitMs` for one to appear; null when there is none. */
-export async function running(paths: ClusterPaths, waitMs: number): Promise<number | null> {
+/**
+ * The process id of a server that runs in this cluster and is ready, waiting `waitMs` for one to appear, while `worth` says that it is worth
+ * it; null when there is none.
+ */
+export async function running(paths: ClusterPaths, waitMs: number, worth: () => boolean): Promise<number | null> {
   const began = performance.now();
   for (;;) {
     const server = readPidFile(paths);
     if (server?.ready) return server.pid;
     // While a server lives it may still be starting: then it is worth the full wait, whoever began it.
     if (performance.now() > began + (server?.alive ? START_MS : waitMs)) break;
+    if (!worth()) return null;
     await sleep(20);
   }
   if (waitMs > 0)
