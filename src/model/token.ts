@@ -20,6 +20,11 @@ export type TokenKeyRing = readonly TokenKey[];
 
 const TOKEN_LENGTH = 31;
 
+/** A text that differs when the keys do. Holds the secrets. */
+export function ringMark(ring: TokenKeyRing): string {
+  return JSON.stringify(ring.map(({ id, secret }) => [id, Buffer.from(secret).toString("base64")]));
+}
+
 /** The token of a message. `messageId` is a non-negative safe integer. */
 export function signToken(key: TokenKey, messageId: number): string {
   const bytes = Buffer.allocUnsafe(19);

@@ -6,7 +6,7 @@ import { availableParallelism, hostname } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
-import { loadDkimKeys, loadTokenKeys } from "../config/keys.ts";
+import { loadDkimKeys, loadTokenKeys, rereadTokenKeys } from "../config/keys.ts";
 import type { Settings } from "../config/settings.ts";
 import type { Sql } from "../db/sql.ts";
 import type { Traffic } from "../model/traffic.ts";
@@ -71,10 +71,11 @@ export async function start({
   });
   await recover({ sql, owner, clock, random: Math.random, log }, rest);
   forget();
+  loadTokenKeys(settings, log);
   const keys = openKeys({
     clock,
     log,
-    load: () => ({ token: loadTokenKeys(settings, log), dkim: loadDkimKeys(settings, log) }),
+    load: () => ({ token: rereadTokenKeys(settings, log), dkim: loadDkimKeys(settings, log) }),
   });
   const pool = openRenderPool({ threads: mta.threads === 0 ? availableParallelism() : mta.threads, log });
   const traffic = given ?? openTraffic(settings, owner, clock, log);

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { type Log, silentLog } from "../../src/base/log.ts";
-import { loadDkimKeys, loadTokenKeys } from "../../src/config/keys.ts";
+import { hasTokenKeys, loadDkimKeys, loadTokenKeys, rereadTokenKeys } from "../../src/config/keys.ts";
 import { type Settings, parseSettings } from "../../src/config/settings.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "postilion-keys-"));
@@ -31,6 +31,15 @@ describe("token keys", () => {
     // Another user's PostgreSQL has to get through dataDir itself.
     expect(statSync(join(folder, "fresh")).mode & 0o011).not.toBe(0);
     expect(loadTokenKeys(settings("other"))[0]?.secret).not.toEqual(first[0]?.secret);
+  });
+
+  test("that are gone while a process runs are not replaced: links signed with them would die", () => {
+    const running = settings("running");
+    const ring = loadTokenKeys(running);
+    expect(rereadTokenKeys(running)).toEqual(ring);
+    rmSync(join(folder, "running/keys/token.json"));
+    expect(() => rereadTokenKeys(running)).toThrow(expect.objectContaining({ code: "KEY_UNREADABLE" }));
+    expect(hasTokenKeys(running)).toBe(false);
   });
 
   const secret = Buffer.alloc(32, 7).toString("base64");
