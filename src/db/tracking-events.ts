@@ -61,19 +61,29 @@ export interface EventQuery {
 const RARE = TRACKING_KINDS.indexOf("unsubscribe");
 
 /** In order of id. */
-export async function trackingEvents(
-  sql: AnySql,
-  { after, delivery, kind, limit }: EventQuery,
-): Promise<TrackingEvent[]> {
-  const wanted = kind === "" ? -1 : TRACKING_KINDS.indexOf(kind);
+export async function trackingEvents(sql: AnySql, query: EventQuery): Promise<TrackingEvent[]> {
   const rows = await sql<Row[]>`
-    select ${sql.unsafe(COLUMNS)} from ${sql.unsafe(FROM)}
-    where t.id > ${after}
-      ${delivery === 0 ? sql`` : sql`and t.delivery_id = ${delivery}`}
-      ${wanted < 0 ? sql`` : sql`and t.kind = ${wanted}::smallint`}
-      ${wanted < RARE ? sql`` : sql`and t.kind >= 2`}
-    order by t.id limit ${limit}`;
+    select ${sql.unsafe(COLUMNS)} from ${sql.unsafe(FROM)} where ${wanted(sql, query)} order by t.id limit ${query.limit}`;
   return rows.map(event);
+}
+
+/**
+ * Where to go on behind what `trackingEvents` gives: the id of the last one when there are `limit` of them, else the highest id of all, so that a
+ * reader who wants few of them does not search the others again and again. Right because ids are committed in their order.
+ */
+export async function endOfEvents(sql: AnySql, query: EventQuery): Promise<number> {
+  const [row] = await sql<{ end: number | null }[]>`
+    select case when count(*) = ${query.limit}::bigint then max(id) else (select max(id) from tracking) end as end
+    from (select t.id from tracking t where ${wanted(sql, query)} order by t.id limit ${query.limit}) page`;
+  return Math.max(query.after, row?.end ?? 0);
+}
+
+function wanted(sql: AnySql, { after, delivery, kind }: EventQuery): ReturnType<Sql> {
+  const number = kind === "" ? -1 : TRACKING_KINDS.indexOf(kind);
+  return sql`t.id > ${after}
+    ${delivery === 0 ? sql`` : sql`and t.delivery_id = ${delivery}`}
+    ${number < 0 ? sql`` : sql`and t.kind = ${number}::smallint`}
+    ${number < RARE ? sql`` : sql`and t.kind >= 2`}`;
 }
 
 /** What the readers of one message did, in order of id: opens, clicks, unsubscribing; at most a thousand. */

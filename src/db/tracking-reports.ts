@@ -41,8 +41,8 @@ export interface LinkPeriod {
 
 /** Statistics are kept by periods of five minutes. */
 export const PERIOD_MS = 300_000;
-/** Rows of one answer: a hundred links over a day at the finest. */
-const MOST_ROWS = 50_000;
+/** Rows of one answer: a hundred links over a day at the finest. As many as this: there may be more. */
+export const MOST_ROWS = 50_000;
 
 /**
  * Hits that count, by link and period, in order of time; only periods with any. `stepMs`: a multiple of five minutes to be told in, counted

@@ -87,7 +87,7 @@ export async function openTestApi(
       },
       ...(body === undefined ? {} : { payload: raw ? (body as string) : JSON.stringify(body) }),
     });
-    const json = String(response.headers["content-type"] ?? "").includes("json");
+    const json = /[/+]json\b/.test(String(response.headers["content-type"] ?? ""));
     return {
       status: response.statusCode,
       headers: response.headers as Record<string, string>,
