@@ -1,40 +1,55 @@
 /**
- * The secret and the token keys that web shares with redirection servers, read again when they are used and were read a while ago: a key that was rotated
- * is used without a restart. Files that cannot be read are complained of and the last good ones stay in use.
+ * The secret and the token keys that web shares with redirection servers: read when the first of them asks, and again every few seconds from then on. Web
+ * makes no keys: others would not know them. Without them it answers everybody else, and redirection servers with 503.
  */
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
+import { openReread, type Reread } from "../base/reread.ts";
 import { Problem } from "../http/problem.ts";
-import type { TokenKeyRing } from "../model/token.ts";
+import { ringMark, type TokenKeyRing } from "../model/token.ts";
 import type { TrackingServers } from "./context.ts";
 
-/** As long as an mta takes at most to sign with a new key is too long to refuse what it signed: a third of it. */
+/** Sooner than anybody reads mail that was signed with a new key. */
 const READ_MS = 10_000;
 
 export interface ServersDeps {
   readonly clock: Clock;
   readonly log: Log;
-  loadSecret(): Buffer;
-  loadKeys(): TokenKeyRing;
+  readSecret(): Buffer;
+  readKeys(): TokenKeyRing;
 }
 
 /** What it returns throws Problem 503 while there has never been anything to read. */
-export function openServers({ clock, log, loadSecret, loadKeys }: ServersDeps): TrackingServers {
-  function reread<T>(load: () => T): () => T {
-    let last: { readonly value: T } | undefined;
-    let readAt = 0;
-    return () => {
-      const now = clock.monotonic();
-      if (last !== undefined && now - readAt < READ_MS) return last.value;
-      readAt = now;
+export function openServers(deps: ServersDeps): TrackingServers & { close(): void } {
+  const secret = reread(deps, "tracking secret", deps.readSecret, (value) => value.toString("base64"));
+  const keys = reread(deps, "token keys", deps.readKeys, ringMark);
+  return {
+    secret: secret.current,
+    tokenKeys: keys.current,
+    close() {
+      secret.close();
+      keys.close();
+    },
+  };
+}
+
+function reread<T>(
+  { clock, log }: ServersDeps,
+  what: string,
+  read: () => T,
+  mark: (value: T) => string,
+): { current(): T; close(): void } {
+  let files: Reread<T> | undefined;
+  return {
+    current() {
       try {
-        last = { value: load() };
+        files ??= openReread({ what, everyMs: READ_MS, clock, log, read, mark });
       } catch (err) {
-        log.error({ err }, "what is shared with redirection servers cannot be read");
-        if (last === undefined) throw new Problem(503, "the keys of this machine cannot be read", { retryAfter: 30 });
+        log.error({ err }, `the ${what} shared with redirection servers cannot be read`);
+        throw new Problem(503, "the keys of this machine cannot be read", { retryAfter: 30 });
       }
-      return last.value;
-    };
-  }
-  return { secret: reread(loadSecret), tokenKeys: reread(loadKeys) };
+      return files.current;
+    },
+    close: () => files?.close(),
+  };
 }

@@ -5,7 +5,7 @@ import type { Clock } from "../base/clock.ts";
 import { Fault } from "../base/faults.ts";
 import type { Log } from "../base/log.ts";
 import { openMetrics } from "../base/metrics.ts";
-import { loadTokenKeys } from "../config/keys.ts";
+import { rereadTokenKeys } from "../config/keys.ts";
 import type { Settings } from "../config/settings.ts";
 import { statPlace } from "../config/stat-place.ts";
 import { loadStatSecret } from "../config/stat-secret.ts";
@@ -38,6 +38,12 @@ export async function start(context: WebContext): Promise<{ drain(): Promise<voi
   const metrics = openMetrics("web");
   const ask = statOf(settings, clock, log);
   const readStat = addStatMetrics(metrics, openStatAnswers(ask, clock), clock);
+  const servers = openServers({
+    clock,
+    log,
+    readSecret: () => loadTrackingSecret(settings, log),
+    readKeys: () => rereadTokenKeys(settings, log),
+  });
   const server = await buildApi({
     settings,
     log,
@@ -46,12 +52,7 @@ export async function start(context: WebContext): Promise<{ drain(): Promise<voi
     version: readVersion(),
     metrics: () => readStat().then(metrics.text),
     askStat: ask,
-    servers: openServers({
-      clock,
-      log,
-      loadSecret: () => loadTrackingSecret(settings, log),
-      loadKeys: () => loadTokenKeys(settings, log),
-    }),
+    servers,
     ...openRenderer(clock),
   });
   try {
@@ -78,6 +79,7 @@ export async function start(context: WebContext): Promise<{ drain(): Promise<voi
       await server.close();
       clearInterval(idle);
       cut.cancel();
+      servers.close();
       metrics.close();
     },
   };

@@ -200,11 +200,11 @@ test("files that cannot be read: 503 at first, and later the last that were good
       servers: openServers({
         clock,
         log: silentLog,
-        loadSecret() {
+        readSecret() {
           if (broken) throw new Error("unreadable");
           return Buffer.from(secret);
         },
-        loadKeys: () => [KEY],
+        readKeys: () => [KEY],
       }),
     },
     silentLog,
