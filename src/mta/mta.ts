@@ -58,11 +58,16 @@ export interface MtaDeps {
 export interface Mta {
   /** Messages in memory. */
   readonly held: number;
-  /** Claims no more, finishes what is on the wire, records it and gives the rest back; after `graceMs` what is still in flight is cut. */
-  drain(graceMs: number): Promise<void>;
+  /**
+   * Claims no more, finishes what is on the wire, records it and gives the rest back; after `graceMs` what is still in flight is cut. A
+   * database that is away is waited for `recordMs` (default RECORD_MS): what it lacks then is in the journal.
+   */
+  drain(graceMs: number, recordMs?: number): Promise<void>;
 }
 
 const SWEEP_MS = 1000;
+/** A database that is being restarted is back by then; the watchdog kills a module that drains for 30 s. */
+const RECORD_MS = 10_000;
 /** How often the statistics server learns what lanes wait for. */
 const TELL_MS = 2000;
 /** Of rendered messages in this process, waiting or on the wire: 4,000 newsletters of 30 KB, or a dozen with large attachments. */
@@ -299,7 +304,7 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
     get held() {
       return intake.held;
     },
-    async drain(graceMs) {
+    async drain(graceMs, recordMs = RECORD_MS) {
       draining = true;
       sweep.cancel();
       await Promise.allSettled([work.unlisten(), changes.unlisten()]);
@@ -309,7 +314,7 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
       await Promise.all([...sites.lanes].map((each) => each.close(cut)));
       // What a thread is still rendering comes back by itself, within milliseconds.
       for (let i = 0; i < 100 && deps.pool.running > 0; i++) await sleep(20);
-      await recorder.flush(AbortSignal.timeout(10_000));
+      await recorder.flush(AbortSignal.timeout(recordMs));
       if (recorder.backlog === 0) await giveUpParts();
       recorder.close();
       lease.close();

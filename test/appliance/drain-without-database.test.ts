@@ -28,7 +28,8 @@ test("what was sent and not recorded is in the journal, and no other is in doubt
     // Each a pool of its own, as each process has.
     const sql = openSql(postgres.url, { poolSize: 4, name: "mta" });
     onTestFinished(() => sql.end({ timeout: 1 }));
-    return openTestMta({ sql, port: host.port, folder, settings, rules: [{ mx: "*", connections: 4 }] });
+    const rules = [{ mx: "*", connections: 4 }];
+    return openTestMta({ sql, port: host.port, folder, settings, rules, recordMs: 1000 });
   };
   const first = await start();
   await until(() => host.order.length > 100, { what: "some to arrive" });

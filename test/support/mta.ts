@@ -37,6 +37,8 @@ export interface TestMtaOptions {
   /** What the quota allows (plain-traffic.ts). */
   readonly rules?: readonly PlainRule[];
   readonly deps?: Partial<MtaDeps>;
+  /** How long `close` waits for the database; default as in life. */
+  readonly recordMs?: number;
 }
 
 /** Every domain has the one exchanger mx.<domain> at 127.0.0.1. */
@@ -115,7 +117,7 @@ export async function openTestMta(options: TestMtaOptions): Promise<TestMta> {
     mta,
     traffic,
     async close() {
-      await mta.drain(2000);
+      await mta.drain(2000, options.recordMs);
       traffic.close();
       journal.close();
       if (options.folder === undefined) rmSync(folder, { recursive: true, force: true });
