@@ -24,7 +24,8 @@ export interface Blocked {
   notBefore(hold: Hold | null): number;
 }
 
-export function openBlocked(clock: Clock): Blocked {
+/** @param parkMs when it is parked; default PARK_MS. */
+export function openBlocked(clock: Clock, parkMs = PARK_MS): Blocked {
   let since = 0;
   let parked = false;
   const forMs = (): number => (since === 0 ? 0 : clock.monotonic() - since);
@@ -40,9 +41,9 @@ export function openBlocked(clock: Clock): Blocked {
     },
     mark() {
       since ||= clock.monotonic();
-      parked ||= forMs() >= PARK_MS;
+      parked ||= forMs() >= parkMs;
       if (parked) return Number.POSITIVE_INFINITY;
-      const next = [STUCK_MS, SHUT_MS, PARK_MS].find((ms) => forMs() < ms) ?? PARK_MS;
+      const next = [STUCK_MS, SHUT_MS, parkMs].find((ms) => forMs() < ms) ?? parkMs;
       return since + next;
     },
     clear() {

@@ -11,6 +11,8 @@ export interface LaneDeps {
   readonly traffic: Traffic;
   readonly weights: readonly number[];
   readonly idleMs: number;
+  /** How long nothing of it may go until it is parked; default PARK_MS (blocked.ts). */
+  readonly parkMs?: number;
   /** Messages this lane takes before it is saturated, and transactional ones. */
   readonly capacity: number;
   readonly urgentCapacity: number;

@@ -39,7 +39,7 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
   const turns = openTurns<Held>(deps.weights);
   const pace = openPace(clock);
   const rest = openRest(clock);
-  const blocked = openBlocked(clock);
+  const blocked = openBlocked(clock, deps.parkMs);
   /** Quotas and people know the site without its TLS policy. */
   const quota: LaneKey = { ...key, site: plainSite(key.site) };
   let stopped = false;

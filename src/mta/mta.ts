@@ -50,6 +50,8 @@ export interface MtaDeps {
   /** null: what recipient domains ask of TLS is not looked up. */
   readonly policies: Pick<TlsPolicies, "policyOf" | "refuse" | "settled"> | null;
   readonly pool: RenderPool;
+  /** Of each lane (lane-contract.ts). */
+  readonly parkMs?: number;
   keys(): RenderKeys;
   /** `smtp`: with the times of the rule. */
   openSession(target: SessionTarget, smtp: SmtpSettings, events: SessionEvents): Promise<Session | Outcome>;
@@ -153,6 +155,7 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
       traffic,
       weights: PRIORITIES.map((name) => settings.fairness[name]),
       idleMs: settings.smtp.idleMs,
+      ...(deps.parkMs !== undefined && { parkMs: deps.parkMs }),
       capacity: Math.max(settings.partSize, Math.floor(settings.window * 0.4)),
       urgentCapacity: Math.max(1, Math.floor(settings.window / 16)),
       connect,

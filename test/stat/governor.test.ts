@@ -131,16 +131,16 @@ describe("time", () => {
 });
 
 describe("floods", () => {
-  test("a million sites: bounded, and what matters among them is kept", () => {
+  test("ten times more sites than are known: bounded, and what matters among them is kept", () => {
     const t = told();
     const batch = 1000;
-    for (let i = 0; i < 1_000_000; i += batch) {
+    for (let i = 0; i < 300_000; i += batch) {
       const reports = Array.from({ length: batch }, (_, j) =>
         report({ site: `site${i + j}`, rejected: 3, accepted: 1 }),
       );
       const noise = Array.from({ length: 20 }, (_, j) => sample("slow down", { site: `site${i + j}` }));
       // The one that is in trouble is heard of now and then.
-      if (i % 100_000 === 0) reports.push(report({ rejected: 30 }));
+      if (i % 30_000 === 0) reports.push(report({ rejected: 30 }));
       t.governor.observe(reports, noise, T0 + i / 1000);
     }
     expect(t.history).toEqual(["began breaker circuit breaker"]);
