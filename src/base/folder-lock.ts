@@ -24,11 +24,12 @@ export function lockFolder(folder: string): FolderLock {
   }
 }
 
-/** Start time of a process in clock ticks (proc(5), field 22), '' when it does not run. */
+/** Start time of a process in clock ticks (proc(5), field 22), '' when it does not run; one that nobody has reaped yet does not. */
 function processStart(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return fields[0] === "Z" || fields[0] === "X" ? "" : (fields[19] ?? "");
   } catch {
     return "";
   }
