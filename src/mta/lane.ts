@@ -64,7 +64,7 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
       standing: () => blocked.parked || barred,
       takePlace: () => deps.takePlace(lane, turns.urgent > 0),
       pump: pumpSoon,
-      permitted: blocked.clear,
+      permitted: unblock,
       reached: rest.over,
       unreachable,
       wakeAt,
@@ -107,7 +107,12 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
     if (demand() > 0 && !lines.working) {
       wakeAt(blocked.mark());
       if (blocked.parked) park();
-    } else if (!blocked.parked) blocked.clear();
+    } else if (!blocked.parked) unblock();
+  }
+
+  function unblock(): void {
+    if (blocked.stuck) pace.interrupt();
+    blocked.clear();
   }
 
   /** Whether a message still wants to be sent; one that does not has been dealt with. */
@@ -245,7 +250,8 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
       if (wait > FULL_WAIT_MS) {
         const notBefore = clock.now() + Math.min(wait / 2, FULL_MOST_MS);
         // The pace of a lane that waits for the quota says nothing of what comes after: these are called back when it goes again.
-        return blocked.stuck ? deps.park(held, notBefore, lane) : deps.giveBack(held, notBefore);
+        const passing = blocked.stuck || pace.interrupted;
+        return passing ? deps.park(held, notBefore, lane) : deps.giveBack(held, notBefore);
       }
       queue(held);
     },

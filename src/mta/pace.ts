@@ -8,6 +8,10 @@ export interface Pace {
   reset(): void;
   /** How long the last of `length` messages will wait, ms; 0 while nothing is known yet. */
   waitMs(length: number): number;
+  /** For a while nothing might go: what it did around that says little of what it can do. */
+  interrupt(): void;
+  /** What is known comes from such a time. */
+  readonly interrupted: boolean;
 }
 
 const PERIOD_MS = 3000;
@@ -17,6 +21,8 @@ export function openPace(clock: Clock): Pace {
   let count = 0;
   /** Messages per ms of the period before; -1 before the first one has passed. */
   let rate = -1;
+  let interrupted = false;
+  let interruptedNow = false;
 
   function turn(): void {
     const elapsed = clock.monotonic() - since;
@@ -24,6 +30,8 @@ export function openPace(clock: Clock): Pace {
     rate = count / elapsed;
     since = clock.monotonic();
     count = 0;
+    interrupted = interruptedNow;
+    interruptedNow = false;
   }
 
   return {
@@ -35,11 +43,19 @@ export function openPace(clock: Clock): Pace {
       since = clock.monotonic();
       count = 0;
       rate = -1;
+      interrupted = interruptedNow = false;
     },
     waitMs(length) {
       turn();
       if (rate < 0) return 0;
       return rate === 0 ? Number.POSITIVE_INFINITY : length / rate;
+    },
+    interrupt() {
+      // The last period may lie in that time altogether.
+      interrupted = interruptedNow = true;
+    },
+    get interrupted() {
+      return interrupted;
     },
   };
 }

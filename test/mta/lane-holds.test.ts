@@ -101,6 +101,29 @@ test.each(["quota", "connections", "back-off", "warm-up", "suspension", "stat"] 
   },
 );
 
+test("what finds it full just behind a wait for the quota is called back: that wait says nothing of its pace", async () => {
+  const b = laneBench({ connections: 1 });
+  const p = part();
+  b.traffic.holdSite("s", 0, "stat");
+  for (let i = 1; i <= 150; i++) b.lane.enqueue(held(i, p));
+  b.lane.pump();
+  await b.clock.advance(5000);
+  b.traffic.holdSite("s", 0, null);
+  await run(b, 5);
+  expect(b.finished.length).toBeGreaterThan(0);
+  b.lane.enqueue(held(200, p));
+  expect(b.given.at(-1)?.id).toBe(200);
+  expect(b.parked).toEqual([200]);
+  // Two periods without a wait later its pace is its own, and so is the time of what it has no room for.
+  await b.clock.advance(3100);
+  await run(b, 2);
+  await b.clock.advance(3100);
+  await run(b, 2);
+  b.lane.enqueue(held(201, p));
+  expect(b.given.at(-1)?.id).toBe(201);
+  expect(b.parked).toEqual([200]);
+});
+
 test("a parked lane whose messages do not come back gives its grant to others after two seconds", async () => {
   const b = laneBench();
   b.traffic.holdSite("s", 0, "quota");

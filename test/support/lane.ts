@@ -106,6 +106,8 @@ export interface LaneBench {
   /** When the lane said that it takes messages again. */
   readonly relieved: number[];
   readonly given: { id: number; notBefore: number }[];
+  /** Of those, what is to be called back. */
+  readonly parked: number[];
   turn(): Promise<void>;
 }
 
@@ -126,6 +128,7 @@ export function laneBench(
   const finished: LaneBench["finished"] = [];
   const given: LaneBench["given"] = [];
   const relieved: number[] = [];
+  const parked: number[] = [];
   const rule = {
     mx: "*",
     connections: options.connections ?? 4,
@@ -164,7 +167,10 @@ export function laneBench(
     finish: (h, result, _lane, _before, final) => void finished.push({ id: h.id, outcome: result, final }),
     giveBack: (h, notBefore) => void given.push({ id: h.id, notBefore }),
     expect: () => {},
-    park: (h, notBefore) => void given.push({ id: h.id, notBefore }),
+    park(h, notBefore) {
+      parked.push(h.id);
+      given.push({ id: h.id, notBefore });
+    },
     elsewhere: (h) => options.elsewhere?.(h) ?? false,
     turned: (of) => options.turned?.(of),
     relieved: () => void relieved.push(clock.now()),
@@ -173,7 +179,7 @@ export function laneBench(
   };
   const lane = openLane({ site: "s", mx: "mx", publicId: 0, localAddress: "" }, deps);
   traffic.onChange(() => lane.turned());
-  return { clock, traffic, lane, scripts, finished, given, relieved, turn: () => clock.advance(0) };
+  return { clock, traffic, lane, scripts, finished, given, parked, relieved, turn: () => clock.advance(0) };
 }
 
 /** Answers whatever is asked, for a number of turns. */
