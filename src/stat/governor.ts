@@ -226,8 +226,8 @@ export function createGovernor(options: GovernorOptions): TrafficGovernor {
       const time = enter(now);
       const read = trouble.read(report, replies, time);
       for (const one of read.matches) match(one, time);
-      for (const { site, publicId, mx, accepted, errors } of read.results) {
-        results({ site, publicId }, { accepted, errors, matched: 0 }, time);
+      for (const { site, publicId, mx, accepted, errors, aborted } of read.results) {
+        results({ site, publicId }, { accepted, errors: errors + aborted, matched: 0 }, time);
         const paused = warmUp.observe(publicId, mx, accepted, errors, time);
         if (paused !== null) {
           options.record(warmUpMeasure(paused), false);

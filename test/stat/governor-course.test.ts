@@ -115,6 +115,14 @@ describe("the circuit breaker", () => {
     });
   });
 
+  test("messages that are cut off behind a 421 are errors too: a site that says so on each connection is stopped", () => {
+    const t = told();
+    // Two on a connection: the first is answered, the second finds it closed.
+    t.governor.observe([report({ attempts: 300, accepted: 10, deferred: 145, aborted: 145 })], [], T0);
+    expect(t.history).toEqual(["began breaker circuit breaker"]);
+    expect(t.recorded[0]?.measure.reason).toContain("290 of 300 attempts");
+  });
+
   test("over several reports within the window, not beyond it", () => {
     const t = told();
     for (let i = 0; i < 5; i++) t.governor.observe([report({ rejected: 50 })], [], T0 + i * 10 * MIN);

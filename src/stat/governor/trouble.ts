@@ -21,6 +21,8 @@ export interface Results {
   readonly accepted: number;
   /** Deferred and rejected, but not what a rule calls no trouble. */
   readonly errors: number;
+  /** Cut off without an answer: what follows a message that is answered 421, as a rule. */
+  readonly aborted: number;
 }
 
 export interface Match {
@@ -169,25 +171,28 @@ export function createTrouble(longestMs: number): Trouble {
         const before = results.get(key);
         const accepted = countOf(path.accepted);
         const errors = countOf(path.deferred) + countOf(path.rejected);
+        const aborted = countOf(path.aborted);
         results.set(key, {
           site: path.site,
           publicId: path.publicId,
           mx: path.mx,
           accepted: accepted + (before?.accepted ?? 0),
           errors: errors + (before?.errors ?? 0),
-          tried: Math.max(countOf(path.attempts), accepted + errors) + (before?.tried ?? 0),
+          aborted: aborted + (before?.aborted ?? 0),
+          tried: Math.max(countOf(path.attempts), accepted + errors + aborted) + (before?.tried ?? 0),
         });
       }
       const clean: Results[] = [];
       for (const [key, result] of results) {
         const excuse = Math.min(result.errors, excused.get(key) ?? 0);
-        const { site, publicId, mx, accepted } = result;
+        const { site, publicId, mx, accepted, aborted } = result;
         const [errors, tried] = [result.errors - excuse, result.tried - excuse];
         if (tried === 0) continue;
-        attempts.add(key, now, [tried, errors], mx);
-        attempts.add(keyOf({ site, publicId: null }), now, [tried, errors]);
-        attempts.add(keyOf({ site: "", publicId }), now, [tried, errors]);
-        clean.push({ site, publicId, mx, accepted, errors });
+        const counts = [tried, errors + aborted];
+        attempts.add(key, now, counts, mx);
+        attempts.add(keyOf({ site, publicId: null }), now, counts);
+        attempts.add(keyOf({ site: "", publicId }), now, counts);
+        clean.push({ site, publicId, mx, accepted, errors, aborted });
       }
       return { results: clean, matches };
     },
