@@ -77,7 +77,10 @@ function strangers(rules: MxRules, { mta, stat }: Settings): RuleFinding[] {
 }
 
 /** Fields that only rules on replies have. */
-const REPLY_FIELDS = ["action", "codes", "enhanced", "texts", "stages", "threshold", "examples", "limits"];
+const REPLY_FIELDS = [
+  ...["action", "off", "codes", "enhanced", "texts", "stages", "threshold", "examples", "limits"],
+  ...["duration", "most", "probe", "step"],
+];
 
 function holdsReplyRules(file: string): boolean {
   let text: string;

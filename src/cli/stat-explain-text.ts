@@ -146,7 +146,10 @@ function counterLines(counters: readonly CounterAnswer[]): string[] {
 
 function figures({ connections, connectionLimit, spent, periodLimit, periodEnd, waiting }: CounterAnswer): string {
   const period = periodLimit === 0 ? "" : `, ${spent} of ${periodLimit} messages of the period${until(periodEnd)}`;
-  return `${connections} of ${connectionLimit} connections open${period}, ${waiting} waiting`;
+  // Not messages: what the machines have asked for. stat show has the messages.
+  const asked =
+    waiting === 0 ? "nobody asks for more" : `${waiting} ${waiting === 1 ? "request waits" : "requests wait"}`;
+  return `${connections} of ${connectionLimit} connections open${period}, ${asked}`;
 }
 
 function until(ms: number): string {

@@ -18,7 +18,7 @@ export function sitesText({ now, sites, totals, members }: SitesAnswer): string 
     s.hour.attempts,
     errorsOf(s.hour),
     latency(s.hour),
-    s.hold === null ? harmless(s.lastReply, 80) : harmless(sentenceOf({ ...s.hold, publicId: null }), 160),
+    s.hold === null ? harmless(s.lastReply, 80) : harmless(sentenceOf({ ...s.hold, publicId: null }), 240),
   ]);
   return [
     head,
@@ -138,7 +138,9 @@ export function siteText(asked: string, answer: SiteAnswer): string {
   return lines.join("\n");
 }
 
-export function membersText({ now, members, more }: MembersAnswer): string {
+export function membersText({ now, members: all, more }: MembersAnswer): string {
+  // Whoever asks is connected too, for as long as it takes.
+  const members = all.filter(({ member, role }) => role === "member" || !member.startsWith("command/"));
   if (members.length === 0) return "Nobody is connected.";
   const rows = members.map((m) => [
     harmless(m.member, 60),

@@ -138,7 +138,7 @@ function listed(active: readonly StoredSuspension[]): string {
       one.publicId === null ? "all" : String(one.publicId),
       harmless(one.by, 60),
       stamp(one.since),
-      one.until === 0 ? "resumed" : stamp(one.until),
+      one.until === 0 ? "it is resumed" : stamp(one.until),
       harmless(one.reason, 200),
     ]),
   ]).join("\n");

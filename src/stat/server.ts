@@ -92,7 +92,9 @@ export async function openStatServer(options: StatServerOptions): Promise<StatSe
     admit(peer, hello) {
       strangers.delete(peer);
       if (reign === null) return peer.leave(standingBy());
-      log.info({ member: hello.member, role: hello.role, peer: peer.address }, "a client is connected");
+      // Who only asks comes and goes with every command and every page.
+      const told = { member: hello.member, role: hello.role, peer: peer.address };
+      log[hello.role === "member" ? "info" : "debug"](told, "a client is connected");
       guarded(peer, () => reign?.admit(peer, hello));
     },
     message(peer, message) {

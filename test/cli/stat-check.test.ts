@@ -99,6 +99,13 @@ test("rules and warm-up for public ids that no affinity has", () => {
   expect(checked.ok).toBe(true);
 });
 
+test("a file that only changes what replies lead to is one of rules on replies", () => {
+  for (const change of ["off: true", "duration: 2h", "most: 1d", "probe: 3", "step: 1m"]) {
+    const checked = checkRules(parseSettings({}), file(`rules:\n  - id: google.rate\n    ${change}\n`));
+    expect(checked, change).toMatchObject({ ok: true, mxRules: null });
+  }
+});
+
 describe("as a command", () => {
   const call = (args: readonly string[]): { code: number | null; out: string; err: string } => {
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("POSTILION_")));

@@ -103,7 +103,7 @@ test("back-off, a hold and counters are asked of each exchanger and told where t
       "    Nothing goes: stopped: too many connections (back-off, by shop-full), until 2026-01-02 04:00:00 UTC",
       "    back-off, limits, by shop-full, since 2026-01-02 03:59:59 UTC, until 2026-01-02 04:00:00 UTC: 421 slow down",
       "    connections is 1 for the time being",
-      "    1 of 3 connections open, 20 of 100 messages of the period, until 2026-01-02 04:00:00 UTC, 7 waiting (rule shop: public id 1 to 192.0.2.2)",
+      "    1 of 3 connections open, 20 of 100 messages of the period, until 2026-01-02 04:00:00 UTC, 7 requests wait (rule shop: public id 1 to 192.0.2.2)",
       "    nothing is counted yet to 192.0.2.1",
       "  public id 1, mx2.other.example",
       "    nothing is at work, and nothing is counted yet",
@@ -116,7 +116,7 @@ test("addresses that stand alike are told together, exchangers that share a coun
     data: { ...answer(settingsOf(), args), counters: addresses.map((ip) => counter({ ip, publicId: 0 })) },
   }));
   expect(explainedText(alike).split("\n").at(-1)).toBe(
-    "  1 of 3 connections open, 20 of 100 messages of the period, until 2026-01-02 04:00:00 UTC, 7 waiting (rule shop: public id 0 to each of 192.0.2.1, 192.0.2.2)",
+    "  1 of 3 connections open, 20 of 100 messages of the period, until 2026-01-02 04:00:00 UTC, 7 requests wait (rule shop: public id 0 to each of 192.0.2.1, 192.0.2.2)",
   );
   const differing = await explained("mx1.shop.example", {}, { exchanger: true }, async (_, args) => ({
     data: {
@@ -125,15 +125,15 @@ test("addresses that stand alike are told together, exchangers that share a coun
     },
   }));
   expect(explainedText(differing).split("\n").slice(-2)).toEqual([
-    expect.stringMatching(/0 waiting \(rule shop: public id 0 to 192\.0\.2\.1\)$/),
-    expect.stringMatching(/1 waiting \(rule shop: public id 0 to 192\.0\.2\.2\)$/),
+    expect.stringMatching(/nobody asks for more \(rule shop: public id 0 to 192\.0\.2\.1\)$/),
+    expect.stringMatching(/1 request waits \(rule shop: public id 0 to 192\.0\.2\.2\)$/),
   ]);
   const shared = await explained("wide.example", {}, {}, async (_, args) => ({
     data: { ...answer(settingsOf(), args), counters: [counter({ rule: "wide", publicId: 0 })] },
   }));
   const text = explainedText(shared);
   expect(text.slice(text.indexOf("Now")).split("\n")).toHaveLength(2);
-  expect(text).toMatch(/7 waiting \(rule wide: public id 0\)$/);
+  expect(text).toMatch(/7 requests wait \(rule wide: public id 0\)$/);
 });
 test("two public ids that differ are told apart; too many questions are not asked, and that is said", async () => {
   const two = await explained("mx1.shop.example", AFFINITIES, { exchanger: true }, async (_, args) => ({
@@ -221,7 +221,7 @@ test("over TCP, with the secret of dataDir; with another secret it says why it k
       problem: "",
       states: [{ mx: "mx1.shop.example", publicId: 0, changed: [], hold: null, differs: "" }],
     });
-    expect(explainedText(told)).toContain("2 of 3 connections open, 40 of 100 messages of the period, 5 waiting");
+    expect(explainedText(told)).toContain("2 of 3 connections open, 40 of 100 messages of the period, 5 requests wait");
     writeFileSync(join(folder, "keys/stat.secret"), "another secret of more than thirty-two chars", { mode: 0o600 });
     const stranger = await explain("mx1.shop.example", CHOICE, { ...deps, ask: askOf(asking) });
     expect(stranger.rules.map(({ id }) => id)).toEqual(["shop"]);

@@ -83,7 +83,9 @@ test("nobody answers; the question is refused: told as they are", async () => {
 test("members", () => {
   expect(membersText({ now: 0, members: [], more: 0 })).toBe("Nobody is connected.");
   const member = { member: EVIL, role: "member" as const, since: 0, lanes: 1, waiting: 2, inFlight: 3, sessions: 4 };
-  expect(membersText({ now: 0, members: [member], more: 7 })).toMatch(
+  const command = { ...member, member: "command/7fa7a2387fc6", role: "observer" as const };
+  expect(membersText({ now: 0, members: [command], more: 0 }), "the command itself").toBe("Nobody is connected.");
+  expect(membersText({ now: 0, members: [member, command], more: 7 })).toMatch(
     /evil \[2J {2}member +1 +2 +3 +4 {2}1970-01-01 00:00:00 UTC\nand 7 more$/,
   );
 });

@@ -104,6 +104,31 @@ describe("what holds a site", () => {
     expect(s.ask<SiteAnswer>("site", { site: SITE }).holds).toHaveLength(1);
   });
 
+  test("a warm-up whose portion of the hour is used up moves with the next hour, as the lane says, not with the next day", () => {
+    s.measures = [measure({ kind: "warm-up", stage: "limits", publicId: 1, until: NOON + 12 * 3_600_000 })];
+    const hold: Hold = { kind: "warm-up", by: "warm-up 1 *", text: "this hour's 9 of 50", since: 7, until: NOON + 9 };
+    s.queries.lanes("m1/0", [lane({ hold })], s.now);
+    s.counters = [counter({ connections: 1, waiting: 1 })];
+    expect(s.ask<SiteAnswer>("site", { site: SITE }).holds).toEqual([{ ...hold, publicId: 1 }]);
+  });
+
+  test("who waits at a counter that is full is told so beside everything else; at one with room, only when nothing else is known", () => {
+    const kinds = (): string[] => {
+      s.now += 5_000;
+      return s.ask<SiteAnswer>("site", { site: SITE }).holds.map(({ kind }) => kind);
+    };
+    s.statistics.observe([report()], [], s.now);
+    s.queries.lanes("m1/0", [lane()], s.now);
+    s.counters = [counter({ connections: 1, waiting: 1 })];
+    expect(kinds()).toEqual(["connections"]);
+    s.measures = [measure()];
+    expect(kinds()).toEqual(["suspension"]);
+    s.counters = [counter({ spent: 100, waiting: 1 })];
+    expect(kinds()).toEqual(["suspension", "quota"]);
+    s.counters = [counter({ connections: 3, waiting: 1 })];
+    expect(kinds()).toEqual(["suspension", "connections"]);
+  });
+
   test("what a lane says of a rule or a measure is said once, with since when", async () => {
     s.statistics.observe([report()], [], s.now);
     const quota: Hold = { kind: "quota", by: "a", text: "rule a: 100 of 100", since: 7, until: 9 };

@@ -114,20 +114,29 @@ export function holdsOf(look: Look, scene: Scene, rules: MxRules): SiteHold[] {
   const lanes = look.lanesBySite.get(scene.site) ?? [];
   const waiting = lanes.some((lane) => lane.waiting > 0);
   const holds: SiteHold[] = [];
+  const told = lanes.flatMap(({ hold, publicId }): SiteHold[] => (hold === null ? [] : [{ ...named(hold), publicId }]));
   for (const measure of measuresOf(look, scene)) {
     // A second set of limits holds nobody who does not wait.
     if (measure.stage !== "stop" && !waiting) continue;
+    // The lane knows whether it is the hour's portion that is used up, or the day's.
+    if (
+      measure.kind === "warm-up" &&
+      told.some(({ kind, publicId }) => kind === "warm-up" && fits(measure.publicId, publicId))
+    )
+      continue;
     const { by, since, until, publicId } = measure;
     holds.push({ kind: KIND[measure.kind] ?? "back-off", by, text: measureText(measure), since, until, publicId });
   }
   const same = (kind: HoldKind, publicId: number | null): boolean =>
     holds.some((hold) => hold.kind === kind && (hold.publicId === null || hold.publicId === publicId));
   // What a measure says already is not said again by each lane it holds, nor what a lane says by the counter.
-  const told = lanes.flatMap(({ hold, publicId }): SiteHold[] => (hold === null ? [] : [{ ...named(hold), publicId }]));
   holds.push(...told.filter(({ kind, publicId }) => !BY_MEASURE.has(kind) || !same(kind, publicId)));
   for (const counter of countersOf(look, scene, rules)) {
     const known = told.some(({ by, publicId }) => by === ruleName(counter) && fits(counter.publicId, publicId));
-    if (counter.waiting > 0 && !known) holds.push(counterHold(counter));
+    // Who waits although there is room waits for something else, if something else is known.
+    const elsewhere =
+      !isFull(counter) && holds.some(({ publicId }) => publicId === null || fits(counter.publicId, publicId));
+    if (counter.waiting > 0 && !known && !elsewhere) holds.push(counterHold(counter));
   }
   return byWeight(unique(holds));
 }
@@ -186,10 +195,13 @@ export function countersOf(look: Look, scene: Scene, rules: MxRules): CounterSta
   return [...found];
 }
 
+const isSpent = ({ periodLimit, spent }: CounterState): boolean => periodLimit > 0 && spent >= periodLimit;
+const isFull = (counter: CounterState): boolean => isSpent(counter) || counter.connections >= counter.connectionLimit;
+
 function counterHold(counter: CounterState): SiteHold {
   const { publicId, periodLimit, spent, periodEnd, connections, connectionLimit, waiting } = counter;
   const by = ruleName(counter);
-  const spentAll = periodLimit > 0 && spent >= periodLimit;
+  const spentAll = isSpent(counter);
   const hold: Hold = spentAll
     ? {
         kind: "quota",
