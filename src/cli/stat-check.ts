@@ -77,10 +77,9 @@ function strangers(rules: MxRules, { mta, stat }: Settings): RuleFinding[] {
 }
 
 /** Fields that only rules on replies have. */
-const REPLY_FIELDS = [
-  ...["action", "off", "codes", "enhanced", "texts", "stages", "threshold", "examples", "limits"],
-  ...["duration", "most", "probe", "step"],
-];
+const REPLY_FIELDS = "action off codes enhanced texts stages threshold examples limits duration most probe step".split(
+  " ",
+);
 
 function holdsReplyRules(file: string): boolean {
   let text: string;
