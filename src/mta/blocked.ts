@@ -13,6 +13,8 @@ const PARK_MOST_MS = 300_000;
 
 export interface Blocked {
   readonly parked: boolean;
+  /** Monotonic; 0: something may go. */
+  readonly since: number;
   readonly shut: boolean;
   /** For longer than it takes to ask the quota. */
   readonly stuck: boolean;
@@ -24,12 +26,14 @@ export interface Blocked {
   notBefore(hold: Hold | null): number;
 }
 
-/** @param parkMs when it is parked; default PARK_MS. */
-export function openBlocked(clock: Clock, parkMs = PARK_MS): Blocked {
-  let since = 0;
-  let parked = false;
+/** @param parkMs when it is parked; default PARK_MS. @param since of a lane that goes on where another one was. */
+export function openBlocked(clock: Clock, parkMs = PARK_MS, since = 0): Blocked {
   const forMs = (): number => (since === 0 ? 0 : clock.monotonic() - since);
+  let parked = since > 0 && forMs() >= parkMs;
   return {
+    get since() {
+      return since;
+    },
     get parked() {
       return parked;
     },

@@ -51,6 +51,10 @@ export interface Lane {
   readonly sessions: number;
   /** Nothing in it, nothing asked for and nothing to remember. */
   readonly idle: boolean;
+  /** Nothing in it and no session, but it waits for the quota, or it rests, or knows that its IP is held. */
+  readonly standing: boolean;
+  /** When it could last send, of one that is parked (monotonic); 0: it is not. */
+  readonly blockedSince: number;
   /** Takes no more: held, resting or full. */
   readonly saturated: boolean;
   /** Takes no urgent ones either, which overtake the others: held, resting, or full of them. */

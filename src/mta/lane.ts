@@ -34,12 +34,13 @@ const LATE = outcome("expired", "local", { text: "the deadline passed while it w
 /** Holds of one IP at the site: another one may go. Those of quantity (`quota`, `connections`, `stat`) are waited for: they are its fair share. */
 const OF_THE_IP: readonly HoldKind[] = ["suspension", "back-off", "warm-up"];
 
-export function openLane(key: LaneKey, deps: LaneDeps): Lane {
+/** @param blockedSince of a lane of this name that had to go while it was parked; 0: there was none. */
+export function openLane(key: LaneKey, deps: LaneDeps, blockedSince = 0): Lane {
   const { clock, traffic } = deps;
   const turns = openTurns<Held>(deps.weights);
   const pace = openPace(clock);
   const rest = openRest(clock);
-  const blocked = openBlocked(clock, deps.parkMs);
+  const blocked = openBlocked(clock, deps.parkMs, blockedSince);
   /** Quotas and people know the site without its TLS policy. */
   const quota: LaneKey = { ...key, site: plainSite(key.site) };
   let stopped = false;
@@ -229,6 +230,12 @@ export function openLane(key: LaneKey, deps: LaneDeps): Lane {
     },
     get idle() {
       return lines.all.size === 0 && lane.held === 0 && !rest.on && !blocked.parked && !barred;
+    },
+    get standing() {
+      return lane.held === 0 && lines.sessions === 0 && !lane.idle;
+    },
+    get blockedSince() {
+      return blocked.parked ? blocked.since : 0;
     },
     get saturated() {
       return demand() >= deps.capacity || lane.shut;

@@ -24,7 +24,7 @@ import type { HeldPart } from "./held.ts";
 import { openIntake } from "./intake.ts";
 import type { Journal } from "./journal.ts";
 import { openLane } from "./lane.ts";
-import type { Lane } from "./lane-contract.ts";
+import type { Lane, LaneDeps } from "./lane-contract.ts";
 import { openLease } from "./lease.ts";
 import { openParked } from "./parked.ts";
 import { openPlaces } from "./places.ts";
@@ -125,6 +125,7 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
     policies: deps.policies,
     traffic,
     openLane: lane,
+    gone: (each) => parked.forget(each),
     finish: (held, result) => finish(held, result, null, 0, true),
     giveBack: recorder.giveBack,
   });
@@ -149,8 +150,8 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
     attempts.finish(held, result, each, before, final);
   };
 
-  function lane(key: LaneKey): Lane {
-    return openLane(key, {
+  function lane(key: LaneKey, blockedSince: number): Lane {
+    const needs: LaneDeps = {
       clock,
       traffic,
       weights: PRIORITIES.map((name) => settings.fairness[name]),
@@ -179,7 +180,8 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
       wants: wanted.set,
       takeBytes: memory.take,
       freeBytes: memory.free,
-    });
+    };
+    return openLane(key, needs, blockedSince);
   }
 
   /** Called back at the last sweep. */
@@ -285,6 +287,7 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
     called = [];
     callNow(again);
     for (const each of parked.lanes) if (!each.saturated) callBack(parked.take(each));
+    sites.sweep();
     if (clock.monotonic() >= tellAt) {
       tellAt = clock.monotonic() + TELL_MS;
       traffic.tellLanes(sites.reports());

@@ -29,9 +29,13 @@ export interface Sites {
   /** Nothing enters a lane any more: what comes goes back. */
   close(): void;
   readonly lanes: Iterable<Lane>;
+  /** Of which it is known where their mail goes. */
+  readonly knownDomains: number;
   path(key: LaneKey): LanePath | undefined;
   /** What waits here and in the lanes, for what. */
   reports(): LaneReport[];
+  /** Called every second: forgets what nothing is said of any more. */
+  sweep(): void;
 }
 
 export interface SitesDeps {
@@ -42,15 +46,20 @@ export interface SitesDeps {
   readonly traffic: Pick<Traffic, "onChange">;
   /** null: what a domain asks of TLS is not looked up. */
   readonly policies: Pick<TlsPolicies, "policyOf" | "refuse"> | null;
-  openLane(key: LaneKey): Lane;
+  openLane(key: LaneKey, blockedSince: number): Lane;
+  /** The lane is closed: there are too many that only wait. */
+  gone(lane: Lane): void;
   giveBack(held: Held, notBefore: number): void;
   /** For what never reaches a lane: unroutable, or DNS failing. */
   finish(held: Held, outcome: Outcome): void;
+  /** See lane-table.ts. */
+  readonly mostStanding?: number;
 }
 
 /** How long a domain's lane is known without asking the resolver (which has the true cache). */
 const KNOWN_MS = 30_000;
 const KNOWN_MOST = 50_000;
+const FORGET_MS = 60_000;
 /** Messages that no IP may carry come back after so long: the settings may have changed. */
 const HOMELESS_MS = 60_000;
 /** Domains waiting for DNS that are told by name. */
@@ -76,13 +85,23 @@ interface Asked {
 
 export function openSites(deps: SitesDeps): Sites {
   const { clock, log, settings, resolver } = deps;
-  const table = openLaneTable(clock, deps.openLane);
+  const table = openLaneTable({
+    clock,
+    openLane: deps.openLane,
+    gone(lane) {
+      void lane.close(AbortSignal.abort());
+      affinities.changed();
+      deps.gone(lane);
+    },
+    ...(deps.mostStanding !== undefined && { mostStanding: deps.mostStanding }),
+  });
   const affinities = openAffinities(settings.affinities, (site, ip) => table.get(site, ip)?.usable !== false);
   const known = new Map<string, Known>();
   const waiting = new Map<string, Asked>();
   /** Lanes that were given something outside `place`. */
   const touchedLater = new Set<Lane>();
   let complainedAt = Number.NEGATIVE_INFINITY;
+  let forgetAt = 0;
   let closed = false;
 
   deps.traffic.onChange(({ site, publicId }) => {
@@ -178,7 +197,6 @@ export function openSites(deps: SitesDeps): Sites {
         }
       }
       for (const lane of touched) lane.pump();
-      table.sweep();
     },
     elsewhere(held, from) {
       const { affinity } = held.part.delivery;
@@ -220,7 +238,19 @@ export function openSites(deps: SitesDeps): Sites {
     get lanes() {
       return table.all;
     },
+    get knownDomains() {
+      return known.size;
+    },
     path: table.path,
+    sweep() {
+      table.sweep();
+      const now = clock.monotonic();
+      if (now < forgetAt) return;
+      forgetAt = now + FORGET_MS;
+      // One whose lane is there is asked for when parts are claimed (saturatedDomains).
+      for (const [domain, { route, until }] of known)
+        if (until <= now && table.ofSite(plainSite(route.site)).size === 0) known.delete(domain);
+    },
     reports() {
       const told: LaneReport[] = [];
       for (const lane of table.all) {

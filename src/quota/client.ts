@@ -312,6 +312,7 @@ export function openQuotaClient(options: QuotaClientOptions): QuotaClient {
       case "pong":
         if (message.id !== pings) break;
         time.heard(message.now, pingAt, clock.monotonic());
+        usage.pass(message.now);
         proofAt = pingAt;
         break;
       case "answer":

@@ -1,5 +1,5 @@
 /** Which lane a message enters, and where it goes when that lane is of no use: with real lanes, and a quota that holds what it is told to. */
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Log } from "../../src/base/log.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { parseSettings } from "../../src/config/settings.ts";
@@ -8,6 +8,7 @@ import { outcome } from "../../src/model/outcome.ts";
 import { markSite, plainSite } from "../../src/model/site-mark.ts";
 import type { Held } from "../../src/mta/held.ts";
 import { openLane } from "../../src/mta/lane.ts";
+import type { Lane } from "../../src/mta/lane-contract.ts";
 import type { Resolver } from "../../src/mta/resolver.ts";
 import { openSites, type Sites, type SitesDeps } from "../../src/mta/sites.ts";
 import { type HandClock, handClock } from "../support/clock.ts";
@@ -28,6 +29,7 @@ interface Scene {
   readonly finished: { readonly id: number; readonly outcome: Outcome }[];
   readonly given: { readonly id: number; readonly notBefore: number }[];
   readonly complaints: object[];
+  readonly gone: Lane[];
   /** How many messages the lanes of each public id have. */
   waiting(): Record<string, number>;
 }
@@ -40,6 +42,7 @@ function scene(
     policies?: SitesDeps["policies"];
     connect?: (publicId: number) => Outcome | null;
     resolver?: Resolver;
+    mostStanding?: number;
   } = {},
 ): Scene {
   const clock = handClock();
@@ -47,6 +50,7 @@ function scene(
   const finished: { id: number; outcome: Outcome }[] = [];
   const given: { id: number; notBefore: number }[] = [];
   const complaints: object[] = [];
+  const gone: Lane[] = [];
   const log = { ...silentLog, error: (fields: object) => void complaints.push(fields) } as Log;
   const { mta: settings } = parseSettings({ mta: { affinities: [{ name: "default", ips: options.ips ?? TWO }] } });
   const sites: Sites = openSites({
@@ -56,41 +60,47 @@ function scene(
     traffic,
     policies: options.policies ?? null,
     resolver: options.resolver ?? loopbackResolver,
-    openLane: (key) =>
-      openLane(key, {
-        clock,
-        traffic,
-        weights: [64, 8, 4, 1],
-        idleMs: 5000,
-        capacity: 10,
-        urgentCapacity: 10,
-        async connect(lane, urgent, events, signal) {
-          const said = options.connect?.(lane.publicId) ?? null;
-          const quota = { ...lane, site: plainSite(lane.site) };
-          const grant = await traffic.connection(quota, [{ mx: SITE, ip: "127.0.0.1" }], urgent, signal);
-          if (grant === null || !(await events.granted(grant, 1))) return null;
-          if (said === null)
-            return new Promise(() => {
-              /* as slow as it gets */
-            });
-          events.failed(grant);
-          return said;
+    ...(options.mostStanding !== undefined && { mostStanding: options.mostStanding }),
+    gone: (lane) => void gone.push(lane),
+    openLane: (key, blockedSince) =>
+      openLane(
+        key,
+        {
+          clock,
+          traffic,
+          weights: [64, 8, 4, 1],
+          idleMs: 5000,
+          capacity: 10,
+          urgentCapacity: 10,
+          async connect(lane, urgent, events, signal) {
+            const said = options.connect?.(lane.publicId) ?? null;
+            const quota = { ...lane, site: plainSite(lane.site) };
+            const grant = await traffic.connection(quota, [{ mx: SITE, ip: "127.0.0.1" }], urgent, signal);
+            if (grant === null || !(await events.granted(grant, 1))) return null;
+            if (said === null)
+              return new Promise(() => {
+                /* as slow as it gets */
+              });
+            events.failed(grant);
+            return said;
+          },
+          render: (h) => Promise.resolve({ id: h.id, unavailable: "never" }),
+          finish: (h, result) => void finished.push({ id: h.id, outcome: result }),
+          giveBack: (h, notBefore) => void given.push({ id: h.id, notBefore }),
+          park: (h, notBefore) => void given.push({ id: h.id, notBefore }),
+          elsewhere: (h, from) => sites.elsewhere(h, from),
+          turned: (lane) => sites.turned(lane),
+          relieved() {},
+          expect() {},
+          takePlace: () => options.places === true,
+          freePlace() {},
+          crowded: () => false,
+          wants() {},
+          takeBytes: () => false,
+          freeBytes() {},
         },
-        render: (h) => Promise.resolve({ id: h.id, unavailable: "never" }),
-        finish: (h, result) => void finished.push({ id: h.id, outcome: result }),
-        giveBack: (h, notBefore) => void given.push({ id: h.id, notBefore }),
-        park: (h, notBefore) => void given.push({ id: h.id, notBefore }),
-        elsewhere: (h, from) => sites.elsewhere(h, from),
-        turned: (lane) => sites.turned(lane),
-        relieved() {},
-        expect() {},
-        takePlace: () => options.places === true,
-        freePlace() {},
-        crowded: () => false,
-        wants() {},
-        takeBytes: () => false,
-        freeBytes() {},
-      }),
+        blockedSince,
+      ),
     giveBack: (h, notBefore) => void given.push({ id: h.id, notBefore }),
     finish: (h, result) => void finished.push({ id: h.id, outcome: result }),
   });
@@ -101,6 +111,7 @@ function scene(
     finished,
     given,
     complaints,
+    gone,
     waiting() {
       const found: Record<string, number> = {};
       for (const { key, held: count } of sites.lanes)
@@ -223,6 +234,77 @@ test("domains are full when every IP that may serve them is held or full", async
   traffic.holdSite(SITE, 1, null);
   await clock.advance(0);
   expect(sites.saturatedDomains("default", false)).toEqual(["two.example"]);
+});
+
+describe("a hundred sites whose mail may not go", () => {
+  const domains = Array.from({ length: 100 }, (_, i) => `d${i}.example`);
+  const mail = (): Held[] => domains.map((domain, i) => ({ ...held(i + 1, part()), address: `p@${domain}`, domain }));
+  const pass = async ({ clock, sites }: Scene, seconds: number): Promise<void> => {
+    for (let i = 0; i < seconds; i++) {
+      await clock.advance(1000);
+      sites.sweep();
+    }
+  };
+
+  test("ten lanes and ten requests stand for them; what comes again goes back for as long as it has been so", async () => {
+    const s = scene({ ips: [{ publicId: 1, address: "127.0.0.1" }], mostStanding: 10 });
+    const { clock, sites, traffic, given, gone } = s;
+    for (const domain of domains) traffic.holdSite(`mx.${domain}`, 1, "quota");
+    sites.place(mail());
+    await pass(s, 30);
+    expect(given).toHaveLength(100);
+    expect([[...sites.lanes].length, traffic.waiting, gone.length]).toEqual([10, 10, 90]);
+    await pass(s, 90);
+    given.length = 0;
+    sites.place(mail());
+    await clock.advance(0);
+    // Two minutes, and not ten seconds in memory and ten in the database for ever.
+    expect(given).toHaveLength(100);
+    for (const { notBefore } of given) expect(notBefore - clock.now()).toBeGreaterThan(100_000);
+    await pass(s, 20);
+    expect([[...sites.lanes].length, traffic.waiting]).toEqual([10, 10]);
+  });
+
+  test("when it may, a lane that was made anew is granted, although what came before its grant went back", async () => {
+    const s = scene({ ips: [{ publicId: 1, address: "127.0.0.1" }], mostStanding: 10 });
+    const { clock, sites, traffic, given } = s;
+    for (const domain of domains) traffic.holdSite(`mx.${domain}`, 1, "quota");
+    sites.place(mail());
+    await pass(s, 30);
+    for (const domain of domains) traffic.holdSite(`mx.${domain}`, 1, null);
+    await clock.advance(0);
+    given.length = 0;
+    const first = (): Held[] => mail().slice(0, 1);
+    sites.place(first());
+    await clock.advance(0);
+    expect(given).toHaveLength(1);
+    sites.place(first());
+    await clock.advance(0);
+    expect(given).toHaveLength(1);
+    expect(s.waiting()).toEqual({ 1: 1 });
+  });
+
+  test("an IP that is suspended: ten lanes remember it, the mail goes from the other one", async () => {
+    const s = scene({ mostStanding: 10 });
+    for (const domain of domains) s.traffic.holdSite(`mx.${domain}`, 1, "suspension");
+    s.sites.place(mail());
+    await s.clock.advance(0);
+    expect(s.waiting()).toEqual({ 2: 100 });
+    await pass(s, 15);
+    expect([...s.sites.lanes].filter(({ key }) => key.publicId === 1).length).toBeLessThanOrEqual(10);
+    expect(s.waiting()[1]).toBeUndefined();
+  });
+
+  test("domains that nothing is heard of are forgotten, those of a lane that stands for them are not", async () => {
+    const s = scene({ ips: [{ publicId: 1, address: "127.0.0.1" }], mostStanding: 10 });
+    for (const domain of domains) s.traffic.holdSite(`mx.${domain}`, 1, "quota");
+    s.sites.place(mail());
+    await pass(s, 30);
+    expect(s.sites.saturatedDomains("default", false)).toHaveLength(10);
+    await pass(s, 120);
+    expect(s.sites.saturatedDomains("default", false)).toHaveLength(10);
+    expect(s.sites.knownDomains).toBe(10);
+  });
 });
 
 test("where a domain's mail goes is asked anew after half a minute, also when the system's clock is put back", async () => {

@@ -34,11 +34,14 @@ export interface Usage {
   /** The pace of a share since the mark. */
   pace(counter: string, window: 0 | 1): Pace;
   debtOf(counter: string): { debt: number; debtAt: number };
+  /** It is `now` (server ms): what ran until yesterday is forgotten once a day, however little goes on. */
+  pass(now: number): void;
+  readonly size: number;
   /** Everything of the windows that run at `now` or later. */
   report(now: number): UsedCounter[];
 }
 
-/** A counter is forgotten when nothing of it runs any more; looked for when so many are known, then at twice as many. */
+/** A counter is forgotten when nothing of it runs any more; looked for each day, and when so many are known, then at twice as many. */
 const MANY = 2000;
 
 /** `passed`: which part of the first turn of a pace is over when the server is lost (pace.ts partPassed). */
@@ -46,6 +49,7 @@ export function openUsage(passed: (counter: string) => number): Usage {
   const uses = new Map<string, Use>();
   let markedAt = 0;
   let many = MANY;
+  let day = 0;
 
   function useOf(counter: string): Use {
     let use = uses.get(counter);
@@ -59,6 +63,11 @@ export function openUsage(passed: (counter: string) => number): Usage {
     for (const [counter, use] of uses)
       if (use.conns === 0 && WINDOWS.every((w) => (use.starts[w] ?? 0) < windowStart(w, now))) uses.delete(counter);
     many = Math.max(MANY, uses.size * 2);
+    day = windowStart(DAY, now);
+  }
+
+  function pass(now: number): void {
+    if (uses.size > many || windowStart(DAY, now) > day) forget(now);
   }
 
   return {
@@ -78,7 +87,7 @@ export function openUsage(passed: (counter: string) => number): Usage {
         if (messages > 0) take(pace, messages);
         else giveBackTo(pace, at, -messages);
       }
-      if (uses.size > many) forget(at);
+      pass(at);
     },
     connection(counter, change) {
       const use = useOf(counter);
@@ -108,6 +117,10 @@ export function openUsage(passed: (counter: string) => number): Usage {
       return use.paces[window];
     },
     debtOf: useOf,
+    pass,
+    get size() {
+      return uses.size;
+    },
     report(now) {
       forget(now);
       const all: UsedCounter[] = [];
