@@ -5,7 +5,7 @@ import { until } from "../support/until.ts";
 
 const api = await openTestApi({
   mta: { affinities: [{ name: "news" }, { name: "alerts" }] },
-  tracking: { url: "https://t.example.com/" },
+  tracking: { url: "https://t.example.com" },
 });
 const GOOD = { content: CONTENT, from: "News <news@example.com>" };
 
