@@ -1,5 +1,5 @@
 /** What the ledger knows of a message or a delivery when somebody asks why it does not move. A few rows, each found by an index. */
-import type { DeliveryState } from "../model/delivery.ts";
+import { type DeliveryState, OPEN_STATUSES, statusNumber } from "../model/delivery.ts";
 import type { DeliveryFacts } from "../model/why-facts.ts";
 import type { AnySql } from "./sql.ts";
 
@@ -88,6 +88,29 @@ export async function openByDomain(sql: AnySql, deliveryId: number, limit: numbe
       min(due_at) filter (where owner = '') as due
     from part where delivery_id = ${deliveryId} and due_at is not null and pending + deferred > 0
     group by domain order by 2 desc, 1 limit ${limit}`;
+  return rows.map(({ due, ...row }) => ({ ...row, dueAt: ms(due) }));
+}
+
+/** Parts that mix domains, and messages of each, that are looked into: enough to see what most of a small delivery waits for. */
+const MIXED_PARTS = 4;
+const MIXED_MESSAGES = 1000;
+
+/** The same of the messages in parts that mix domains, of the first few such parts. */
+export async function openInMixedParts(sql: AnySql, deliveryId: number, limit: number): Promise<OpenByDomain[]> {
+  const rows = await sql<{ domain: string; open: number; claimed: number; deferred: number; due: Date | null }[]>`
+    with mixed as (
+      select first_id, least(last_id, first_id + ${MIXED_MESSAGES - 1}) as last_id, due_at,
+        owner <> '' as owned, owner <> '' and lease_until > now() as claimed
+      from part where delivery_id = ${deliveryId} and domain = '' and due_at is not null and pending + deferred > 0
+      order by first_id limit ${MIXED_PARTS}
+    )
+    select regexp_replace(m.address, '^.*@', '') as domain, count(*)::bigint as open,
+      count(*) filter (where m.status = ${statusNumber("deferred")})::bigint as deferred,
+      count(*) filter (where p.claimed)::bigint as claimed,
+      min(coalesce(m.due_at, p.due_at)) filter (where not p.owned) as due
+    from mixed p join message m on m.id between p.first_id and p.last_id
+    where m.delivery_id = ${deliveryId} and m.status = any(${OPEN_STATUSES.map(statusNumber)})
+    group by 1 order by 2 desc, 1 limit ${limit}`;
   return rows.map(({ due, ...row }) => ({ ...row, dueAt: ms(due) }));
 }
 

@@ -81,6 +81,33 @@ test("its largest domains, what holds each, and an estimate by limits", async ()
   expect(own.body).toMatchObject({ eta: expect.any(String), etaBasis: { kind: "limits" } });
 });
 
+test("a small delivery, whose parts mix domains: what most of it waits for is told all the same", async () => {
+  const recipients = ["u1@a.example", "u2@a.example", "u3@a.example", "u4@b.example"].map((email) => ({ email }));
+  const id = await api.delivery({ recipients, start: true });
+  expect(await sql`select domain from part where delivery_id = ${id}`).toEqual([{ domain: "" }]);
+  await sql`update part set owner = 'm1/0', lease_until = now() + interval '1 hour' where delivery_id = ${id}`;
+  stat.lanes("m1/0", [laneReport({ ...LANE, publicId: 1 })]);
+  stat.measures = [
+    { kind: "warm-up", site: MX, publicId: null, stage: "stop", by: "warm-up", reason: "day 1", since: 1, until: 0 },
+  ];
+  expect((await whyD(id)).body).toMatchObject({
+    state: "waiting",
+    sentence: expect.stringMatching(/^3 of 4 open messages are for a\.example: Stopped: day 1/),
+    domains: [
+      { domain: "a.example", open: 3, claimed: 3, hold: { kind: "warm-up" } },
+      { domain: "b.example", open: 1, claimed: 1 },
+    ],
+    others: 0,
+  });
+  // Tried, and one of them twice: it waits for the first of their next tries.
+  await sql`update part set owner = '', pending = 0, deferred = 4, due_at = '2098-01-01T00:00:00Z' where delivery_id = ${id}`;
+  await sql`update message set status = 1, due_at = '2099-01-01T00:00:00Z' where delivery_id = ${id}`;
+  expect((await whyD(id)).body).toMatchObject({
+    hold: { kind: "schedule", until: "2099-01-01T00:00:00.000Z" },
+    domains: [{ domain: "a.example", open: 3, claimed: 0 }, { domain: "b.example" }],
+  });
+});
+
 test("all of it was tried: it waits for the next try", async () => {
   const id = await start({ "a.example": 10 });
   await sql`update part set pending = 0, deferred = 10, due_at = '2099-01-01T00:00:00Z' where delivery_id = ${id}`;

@@ -3,7 +3,7 @@
  * under the limits of now. Rejects only when the database does.
  */
 import { type DeliveryRecord, findDelivery } from "../../db/deliveries.ts";
-import { deliveryFacts, mtasSeen, openByDomain, type OpenByDomain } from "../../db/why.ts";
+import { deliveryFacts, mtasSeen, openByDomain, type OpenByDomain, openInMixedParts } from "../../db/why.ts";
 import { type Eta, estimate, type OpenAtSite, perHourOf } from "../../model/eta.ts";
 import { harmless } from "../../model/harmless.ts";
 import { byWeight, deliveryHold, whyByLedger, whyByTraffic } from "../../model/why.ts";
@@ -26,7 +26,7 @@ export interface DeliveryWhy {
   readonly delivery: DeliveryRecord;
   /** The largest domains with open messages, and what holds each. */
   readonly domains: readonly DomainWhy[];
-  /** Open messages of other domains: smaller ones, and those of parts that mix domains. */
+  /** Open messages of other domains: smaller ones, and most of those in parts that mix domains. */
   readonly others: number;
   readonly eta: Eta;
 }
@@ -68,8 +68,7 @@ async function domainsOf(
   facts: DeliveryFacts,
   mtas: number,
 ): Promise<DomainWhy[]> {
-  const open = await openByDomain(deps.sql, delivery.id, DOMAINS + 1);
-  const named = open.filter(({ domain }) => domain !== "").slice(0, DOMAINS);
+  const named = await largest(deps, delivery.id);
   return Promise.all(
     named.map(async (one): Promise<DomainWhy> => {
       const traffic = await trafficOf(deps, one.domain, delivery.affinity);
@@ -90,6 +89,28 @@ async function domainsOf(
       return { ...one, traffic, why };
     }),
   );
+}
+
+/** The domains with most open messages: those with parts of their own, and those of which the parts that mix domains have most. */
+async function largest({ sql }: WhyDeps, id: number): Promise<OpenByDomain[]> {
+  const own = await openByDomain(sql, id, DOMAINS + 1);
+  const named = own.filter(({ domain }) => domain !== "");
+  const mixed = named.length < own.length ? await openInMixedParts(sql, id, DOMAINS) : [];
+  const byDomain = Map.groupBy([...named, ...mixed], ({ domain }) => domain);
+  return [...byDomain.values()]
+    .map((of) => of.reduce(together))
+    .sort((a, b) => b.open - a.open || (a.domain < b.domain ? -1 : 1))
+    .slice(0, DOMAINS);
+}
+
+function together(a: OpenByDomain, b: OpenByDomain): OpenByDomain {
+  return {
+    domain: a.domain,
+    open: a.open + b.open,
+    claimed: a.claimed + b.claimed,
+    deferred: a.deferred + b.deferred,
+    dueAt: a.dueAt === 0 || b.dueAt === 0 ? Math.max(a.dueAt, b.dueAt) : Math.min(a.dueAt, b.dueAt),
+  };
 }
 
 /** All that is open was tried, and none of it is due: that is what it waits for, whatever holds the site meanwhile. */
