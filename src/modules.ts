@@ -1,5 +1,6 @@
 /** The process table: which modules there are, in which order they start, and how many processes each has. */
 import type { Settings } from "./config/settings.ts";
+import { runsRedirector } from "./config/tracking-place.ts";
 import type { BareStart, Start } from "./service.ts";
 
 export interface ModuleRow {
@@ -17,6 +18,12 @@ export const MODULES: readonly ModuleRow[] = [
     runLevel: 10,
     processes: (s) => (s.stat.run ? 1 : 0),
     load: () => import("./stat/start.ts"),
+  },
+  {
+    name: "redirector",
+    runLevel: 15,
+    processes: (s) => (runsRedirector(s) ? 1 : 0),
+    load: () => import("./redirector/start.ts"),
   },
   {
     name: "mta",

@@ -21,10 +21,14 @@ export function runsRedirector({ tracking, redirector }: Pick<Settings, "trackin
 
 /** Base addresses of the redirection servers whose log is pulled. */
 export function redirectorsOf(settings: Settings): readonly string[] {
-  const { workflow, redirector } = settings;
+  const { workflow } = settings;
   if (workflow.redirectors.length > 0) return workflow.redirectors;
-  if (!runsRedirector(settings)) return [];
-  return [ownBase(redirector.tls.length > 0 ? "https" : "http", redirector.host, redirector.port)];
+  return runsRedirector(settings) ? [ownRedirector(settings)] : [];
+}
+
+/** Base address of this machine's own redirection server, as one reaches it from here. */
+export function ownRedirector({ redirector }: Pick<Settings, "redirector">): string {
+  return ownBase(redirector.tls.length > 0 ? "https" : "http", redirector.host, redirector.port);
 }
 
 /** Base address of the web module, as a redirection server reaches it. */

@@ -80,6 +80,8 @@ export interface Stops {
    * an URL nobody may be sent to says `gone`.
    */
   direction(delivery: number, link: number, now: number): Direction;
+  /** Whether all links of a delivery are disabled or have expired. */
+  isOver(delivery: number, now: number): boolean;
 }
 
 /** The list, ready to be asked at each click. */
@@ -102,6 +104,10 @@ export function openStops({ at, stops }: StopsList): Stops {
         if (over(stop, now) || (stop.expiresAt === 0 && stop.url !== "")) return instead(stop.url);
       }
       return GO;
+    },
+    isOver(delivery, now) {
+      const whole = deliveries.get(delivery)?.get(ALL_LINKS);
+      return whole !== undefined && over(whole, now);
     },
   };
 }

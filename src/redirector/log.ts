@@ -41,6 +41,8 @@ export interface TrackingLog {
   pulled(position: number): void;
   /** Resolves when there is something behind the position, or after `ms`, or when the signal aborts; at once when too many wait. */
   wait(after: number, ms: number, signal: AbortSignal): Promise<void>;
+  /** Calls all who wait, and lets nobody wait any more. */
+  release(): void;
   readonly facts: LogFacts;
   /** Never rejects. */
   close(): Promise<void>;
@@ -173,6 +175,7 @@ export async function openTrackingLog(options: TrackingLogOptions): Promise<Trac
       if (at > pulled && at <= segments.end) pulled = at;
     },
     wait: (after, ms, signal) => waits.wait(after < segments.end ? 0 : ms, after, signal),
+    release: () => waits.close(),
     facts: {
       get state() {
         return writer.state;

@@ -12,6 +12,7 @@ import { type Releasers, withReleasers } from "../base/releasers.ts";
 import { type StopOrder, openStopOrder } from "../base/stop.ts";
 import { loadDkimKeys, loadTokenKeys } from "../config/keys.ts";
 import type { Settings } from "../config/settings.ts";
+import { ownRedirector, runsRedirector } from "../config/tracking-place.ts";
 import type { Embedded } from "../db/embedded.ts";
 import { migrate } from "../db/migrate.ts";
 import { type Database, openDatabase, requireAnswer } from "../db/open.ts";
@@ -38,6 +39,8 @@ export interface ApplianceReady {
   /** Base address of the API, '' when no web module runs. */
   readonly url: string;
   readonly port: number;
+  /** Base address of the redirection server, '' when none runs. */
+  readonly redirector: string;
   /** The first API token when it was made by this start, else ''. */
   readonly token: string;
 }
@@ -61,16 +64,14 @@ export async function startAppliance(options: ApplianceOptions): Promise<number>
     const token = await prepare(database.url, log);
     if (token !== null) options.say(introduce(token));
 
-    // Nobody is told a port that the server chooses itself: port 0 is chosen here, for the server and its clients.
-    const { stat } = settings;
-    const statPort = stat.run && stat.port === 0 ? await freePort() : stat.port;
+    const ports = await choosePorts(settings);
     const watchdog = openWatchdog({
       modules: options.modules,
       launch: (module, slot) =>
         spawn(process.execPath, options.argumentsOf(module, slot), {
           stdio: ["ignore", "inherit", "inherit", "ipc"],
           // The environment of a process can be read by its own user only; the command line by everybody.
-          env: { ...process.env, POSTILION_DATABASE__URL: database.url, POSTILION_STAT__PORT: String(statPort) },
+          env: { ...process.env, POSTILION_DATABASE__URL: database.url, ...ports },
         }),
       clock: systemClock,
       log,
@@ -95,6 +96,24 @@ export async function startAppliance(options: ApplianceOptions): Promise<number>
   });
 }
 
+/** Nobody is told a port that a server chooses itself: port 0 is chosen here, for the server and who asks it. */
+async function choosePorts(settings: Settings): Promise<Record<string, string>> {
+  const { stat, web, redirector } = settings;
+  const chosen = new Map<string, number>();
+  for (const [name, runs, port] of [
+    ["STAT", stat.run, stat.port],
+    ["WEB", true, web.port],
+    ["REDIRECTOR", runsRedirector(settings), redirector.port],
+  ] as const) {
+    if (!runs || port !== 0) continue;
+    let free = await freePort();
+    // The system may give the same one twice: it was let go in between.
+    while ([...chosen.values()].includes(free)) free = await freePort();
+    chosen.set(`POSTILION_${name}__PORT`, free);
+  }
+  return Object.fromEntries([...chosen].map(([name, port]) => [name, String(port)]));
+}
+
 async function watch(
   { settings, log }: ApplianceOptions,
   order: StopOrder,
@@ -106,8 +125,10 @@ async function watch(
     if (typeof ports !== "string") {
       const port = ports.get("web") ?? 0;
       const url = port === 0 ? "" : `http://${hostOf(settings)}:${port}`;
-      log.info({ url, modules: [...ports.keys()].join(", ") }, "Postilion is ready");
-      const message: ApplianceReady = { type: "ready", url, port, token };
+      const own = ports.get("redirector") ?? 0;
+      const redirector = own === 0 ? "" : ownRedirector({ redirector: { ...settings.redirector, port: own } });
+      log.info({ url, redirector, modules: [...ports.keys()].join(", ") }, "Postilion is ready");
+      const message: ApplianceReady = { type: "ready", url, port, token, redirector };
       if (process.connected) process.send?.(message, undefined, undefined, () => {});
     }
   } catch (error) {
