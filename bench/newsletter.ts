@@ -26,6 +26,43 @@ export function newsletter(): Newsletter {
   return { subject: "{{first}}, your {{season}} picks from {{city}} are here", html: page(), text: plain() };
 }
 
+/** What `bigNewsletter().html` keeps to. */
+export const BIG_NEWSLETTER = { bytes: 100_000, links: 80 } as const;
+
+/** 100 KB of HTML with 80 links, `personalised` of which have the recipient's code in their URL. Its variables are the small one's. */
+export function bigNewsletter(personalised: number): Newsletter {
+  let link = 0;
+  const address = (path: string): string => {
+    const url = `${SITE}/${path}/${link + 1}?utm_source=mail&amp;utm_medium=letter&amp;utm_campaign=picks-${link % 7}`;
+    // Spread evenly over the page.
+    const own = Math.floor(((link + 1) * personalised) / 80) > Math.floor((link * personalised) / 80);
+    link++;
+    return own ? `${url}&amp;c={{code}}` : url;
+  };
+  const story = (
+    i: number,
+  ): string => `  <table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="border-collapse:collapse">
+   <tr>
+    <td width="200" valign="top" style="padding:16px 8px 16px 16px;font-family:Arial,Helvetica,sans-serif;font-size:14px;line-height:20px">
+     <a href="${address("story")}" target="_blank" style="text-decoration:none"><img src="${SITE}/images/story-${i}.jpg" width="184" height="120" alt="Picture of story ${i}" style="display:block;border:0;outline:none"></a>
+    </td>
+    <td valign="top" style="padding:16px 16px 16px 8px;font-family:Arial,Helvetica,sans-serif;font-size:14px;line-height:20px;color:#333333">
+     <h2 style="margin:0 0 8px 0;font-family:Georgia,serif;font-size:20px;line-height:24px;color:#223344">{{item${(i % 4) + 1}}} for {{city}}, number ${i}</h2>
+${PARAGRAPH.repeat(5)}     <p style="margin:0 0 8px 0">For {{first}}: <b>{{price${(i % 4) + 1}}}</b> instead of more.</p>
+     <a href="${address("buy")}" target="_blank" style="display:inline-block;padding:8px 24px;background-color:#346db7;color:#ffffff;text-decoration:none">Read on and reserve</a>
+    </td>
+   </tr>
+  </table>
+`;
+  const stories = Array.from({ length: 40 }, (_, i) => story(i + 1));
+  const head = HEAD.slice(0, HEAD.indexOf("  <a href"));
+  return {
+    subject: "{{first}}, the big {{season}} letter",
+    html: `${head}${stories.join("")} </td></tr></table>\n</body></html>\n`,
+    text: plain(),
+  };
+}
+
 /** Recipient `index` (0, 1, …) of a seed; its domain is one of `domains`, which may name one several times to give it weight. */
 export function recipient(index: number, seed: number, domains: readonly string[]): SampleRecipient {
   const draw = draws(index, seed);
@@ -98,6 +135,10 @@ const HEAD = `<!doctype html>
  </td></tr>
  <tr><td>
   <table role="presentation" width="100%" cellpadding="0" cellspacing="0">
+`;
+
+const PARAGRAPH = `     <p style="margin:0 0 8px 0;font-family:Arial,Helvetica,sans-serif;font-size:14px;line-height:20px;color:#333333">
+      What the season brings to the shops of the region, who makes it, and where it is to be had before everybody else has heard of it.</p>
 `;
 
 const TOPICS = ["delivery", "returns", "sizes", "repair", "gifts"] as const;

@@ -23,7 +23,7 @@ export function sampleMessage(): Buffer {
     { token: [{ id: 1, secret: Buffer.alloc(32, 1) }], dkim: [], version: 1 },
   );
   const { address, variables } = recipient(1, 1, ["receiver.example"]);
-  const rendered = composer.render({ id: 1, address, variables: JSON.stringify(variables) }, Date.now());
+  const rendered = composer.render({ id: 1, address, variables: JSON.stringify(variables), delivery: 1 }, Date.now());
   if (!("from" in rendered)) throw new Error(rendered.error);
   return Buffer.from(rendered.bytes);
 }

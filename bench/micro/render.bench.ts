@@ -32,7 +32,7 @@ export async function run(options: { seconds: number }): Promise<Record<string, 
   const ed = { domain: "sender.example", selector: "e", pem: generateDkimKey("ed25519").pem };
   const jobs = Array.from({ length: 64 }, (_, id) => {
     const { address, variables } = recipient(id, 1, ["receiver.example"]);
-    return { id, address, variables: JSON.stringify(variables) };
+    return { id, address, variables: JSON.stringify(variables), delivery: 1 };
   });
   let turn = 0;
   const next = (): (typeof jobs)[number] => jobs[turn++ & 63]!;

@@ -105,11 +105,11 @@ export interface Tracking {
 export interface ContentLink {
   /** From 1, in the order of the content: what tracked links and statistics call it. */
   readonly number: number;
-  readonly part: "html" | "text";
+  readonly part: "html" | "amp" | "text";
   /** As a template where it is personalised. */
   readonly url: string;
   readonly personalised: boolean;
-  /** `data-track-name`, else the text of the link, '' when it has none. */
+  /** `data-track-name`, else the text of the link, else the alternative text of its image; '' when there is none. */
   readonly label: string;
   /** `data-track-category`. */
   readonly category: string;
@@ -123,6 +123,8 @@ export interface Content {
   readonly subject: string;
   readonly html: string;
   readonly text: string;
+  /** An AMP document (amp4email) for programs that show it; absent or '': none. A template as well: AMP's own braces are written `\{{`. */
+  readonly amp?: string;
   /** True: `text` was not given; make it from the HTML (html-to-text). */
   readonly textFromHtml: boolean;
   readonly from: Mailbox;

@@ -58,7 +58,12 @@ export function openBatches(clock: Clock, pool: RenderPool, most: number, keys: 
 
   async function work(content: SharedContent, items: readonly Wanted[]): Promise<void> {
     running++;
-    const jobs = items.map(({ held }) => ({ id: held.id, address: held.address, variables: held.variables }));
+    const jobs = items.map(({ held: { id, address, variables, part } }) => ({
+      id,
+      address,
+      variables,
+      delivery: part.delivery.id,
+    }));
     let rendered: readonly RenderResult[];
     try {
       rendered = await pool.render(content, keys(), jobs);

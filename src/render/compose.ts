@@ -5,20 +5,23 @@
  */
 import type { Content } from "../model/delivery.ts";
 import { type Template, TemplateError } from "../model/template.ts";
-import { signToken, type TokenKey } from "../model/token.ts";
-import { parseAddress, type ParsedAddress } from "../smtp/addresses.ts";
+import { signToken } from "../model/token.ts";
+import { parseAddress } from "../smtp/addresses.ts";
 import { type DkimSigner, dkimSignatures, openSigner, type RawHeader, signersFor } from "../smtp/dkim.ts";
 import { dateHeader, mailbox, unstructured } from "../smtp/headers.ts";
 import { writeBody } from "../smtp/mime.ts";
 import type { Rendered, RenderJob, RenderKeys } from "./contract.ts";
+import { type MessageLinks, openLinks } from "./link-print.ts";
 import { type ContentProblem, type Plan, planOf, type Sender } from "./plan.ts";
 import { htmlToText } from "./text.ts";
+import { unsubscribeUrl, Unrenderable, variablesOf } from "./variables.ts";
 
 /** A message taken apart, for a person to look at. */
 export interface Preview {
   readonly subject: string;
   /** '' when there is no such part. */
   readonly html: string;
+  readonly amp: string;
   readonly text: string;
   /** As on the wire. */
   readonly raw: Uint8Array;
@@ -29,9 +32,6 @@ export interface Composer {
   /** A string is the reason why the message cannot be made. */
   preview(job: RenderJob, nowMs: number): Preview | string;
 }
-
-/** Variables every template has besides the recipient's own, which they win over. */
-export const RESERVED_VARIABLES = ["email", "domain", "messageId", "unsubscribeUrl"] as const;
 
 const MAX_HEADER = 8192;
 
@@ -46,7 +46,12 @@ export function compileContent(
   const [token] = keys.token;
   if (token === undefined) throw new Error("there is no key to sign tokens with");
   const signers = signersFor(keys.dkim, plan.from.domain).map(openSigner);
-  const compose = (job: RenderJob, nowMs: number): Made => make(plan, token, signers, job, nowMs);
+  const { tracking } = content;
+  const links = tracking === undefined ? null : openLinks(tracking, plan.targets, token);
+  const compose = (job: RenderJob, nowMs: number): Made => {
+    const own = signToken(token, job.id);
+    return make(plan, own, links?.(job.delivery, own) ?? null, signers, job, nowMs);
+  };
   return {
     render(job, nowMs) {
       try {
@@ -58,18 +63,13 @@ export function compileContent(
     },
     preview(job, nowMs) {
       try {
-        const { subject, html, text, bytes } = compose(job, nowMs);
-        return { subject, html, text, raw: bytes };
+        const { subject, html, amp, text, bytes } = compose(job, nowMs);
+        return { subject, html, amp, text, raw: bytes };
       } catch (error) {
         return reason(error);
       }
     },
   };
-}
-
-/** Everything that is wrong with a content; empty when it can be sent. */
-export function checkContent(content: Content): readonly ContentProblem[] {
-  return planOf(content).problems;
 }
 
 interface Made {
@@ -78,17 +78,21 @@ interface Made {
   readonly smtputf8: boolean;
   readonly subject: string;
   readonly html: string;
+  readonly amp: string;
   readonly text: string;
 }
 
-/** Why one message cannot be made; anything else thrown is a bug and goes on. */
-class Unrenderable extends Error {}
-
-function make(plan: Plan, tokenKey: TokenKey, signers: readonly DkimSigner[], job: RenderJob, nowMs: number): Made {
+function make(
+  plan: Plan,
+  token: string,
+  links: MessageLinks | null,
+  signers: readonly DkimSigner[],
+  job: RenderJob,
+  nowMs: number,
+): Made {
   const to = parseAddress(job.address);
   if (typeof to === "string") throw new Unrenderable(`address: ${to}`);
-  const token = signToken(tokenKey, job.id);
-  const variables = variablesOf(plan.content, job, to, token);
+  const variables = variablesOf(plan.content, job, to, token, links);
   const print = (name: string, template: Template): string =>
     template.constant ?? printed(name, template, variables, nowMs);
   const header = (name: string, template: Template): string => {
@@ -97,7 +101,13 @@ function make(plan: Plan, tokenKey: TokenKey, signers: readonly DkimSigner[], jo
     return value;
   };
   const html = plan.html === null ? "" : print("html", plan.html);
-  const text = plan.text === null ? "" : plan.text === "from-html" ? htmlToText(html) : print("text", plan.text);
+  const amp = plan.amp === null ? "" : print("amp", plan.amp);
+  const text =
+    plan.textFrom !== null
+      ? htmlToText(print("html", plan.textFrom))
+      : plan.text === null
+        ? ""
+        : print("text", plan.text);
   const subject = header("subject", plan.subject);
   const headers: RawHeader[] = [
     ["Message-ID", `<${token}@${plan.content.returnPathDomain}>`],
@@ -115,10 +125,11 @@ function make(plan: Plan, tokenKey: TokenKey, signers: readonly DkimSigner[], jo
   headers.push(...plan.skeleton.headers);
   return {
     from: `b+${token}@${plan.content.returnPathDomain}`,
-    bytes: assemble(headers, writeBody(plan.skeleton, { html, text }), signers, nowMs),
+    bytes: assemble(headers, writeBody(plan.skeleton, { html, amp, text }), signers, nowMs),
     smtputf8: to.smtputf8 || plan.from.smtputf8 || plan.replyTo?.smtputf8 === true,
     subject,
     html,
+    amp,
     text,
   };
 }
@@ -152,40 +163,6 @@ function pushUnsubscribe(headers: RawHeader[], content: Content, token: string):
   const value = ways.filter((way) => way !== "").join(",\r\n ");
   if (value !== "") headers.push(["List-Unsubscribe", value]);
   if (url !== "") headers.push(["List-Unsubscribe-Post", "List-Unsubscribe=One-Click"]);
-}
-
-function unsubscribeUrl(content: Content, token: string): string {
-  const base = content.listUnsubscribe?.url ?? "";
-  return base === "" ? "" : `${base}/u/${token}`;
-}
-
-/** The recipient's variables over the content's, ours over both. Spreading defines a property `__proto__` instead of setting one. */
-function variablesOf(
-  content: Content,
-  job: RenderJob,
-  to: ParsedAddress,
-  token: string,
-): Readonly<Record<string, unknown>> {
-  return {
-    ...content.globals,
-    ...(job.variables === "" ? {} : parsed(job.variables)),
-    email: to.address,
-    domain: to.domain,
-    messageId: `${token}@${content.returnPathDomain}`,
-    unsubscribeUrl: unsubscribeUrl(content, token),
-  };
-}
-
-function parsed(json: string): object {
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch {
-    throw new Unrenderable("variables: not valid JSON");
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw new Unrenderable("variables: not an object");
-  return value;
 }
 
 function printed(name: string, template: Template, variables: object, nowMs: number): string {

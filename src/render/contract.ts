@@ -11,6 +11,8 @@ export interface RenderJob {
   readonly address: string;
   /** JSON object, or '' for none: parsed in the thread, so the main thread never touches it. */
   readonly variables: string;
+  /** What tracked links name; of no matter where the content is not tracked. 0: none. */
+  readonly delivery: number;
 }
 
 /** A message ready for the wire, or why it could not be made. */

@@ -2,11 +2,13 @@
  * Content → plan: everything that is the same for all recipients is compiled, encoded and checked once. All problems are collected with
  * their path in the content, so that whoever submits it hears of all of them at once; a plan with problems is never rendered.
  */
-import type { Attachment, Content } from "../model/delivery.ts";
+import type { Attachment, Content, ContentLink } from "../model/delivery.ts";
 import { compileTemplate, type Template, TemplateError, type TemplateMode, templateOf } from "../model/template.ts";
 import { domainRefusal, parseAddress } from "../smtp/addresses.ts";
 import { headerNameRefusal } from "../smtp/headers.ts";
 import { buildSkeleton, encodingFor, type MimeAttachment, type Skeleton } from "../smtp/mime.ts";
+import type { Target } from "./link-print.ts";
+import { type Parts, trackParts } from "./links.ts";
 import { textTemplate } from "./text.ts";
 
 export interface ContentProblem {
@@ -30,10 +32,15 @@ export interface Plan {
   readonly replyTo: Sender | null;
   readonly toName: Template;
   readonly subject: Template;
-  /** null: the part is absent. */
+  /** null: the part is absent. Links that are tracked are in their place. */
   readonly html: Template | null;
-  /** `from-html`: made from each message's HTML. */
-  readonly text: Template | "from-html" | null;
+  readonly amp: Template | null;
+  readonly text: Template | null;
+  /** What the text of each message is made from where there is no text template, else null: HTML as it was written. */
+  readonly textFrom: Template | null;
+  readonly links: readonly ContentLink[];
+  /** What is signed once a delivery. */
+  readonly targets: readonly Target[];
   readonly headers: readonly (readonly [name: string, value: Template])[];
   readonly skeleton: Skeleton;
 }
@@ -59,23 +66,25 @@ export function planOf(content: Content): { readonly plan: Plan; readonly proble
     return { name, address: "", domain: "", smtputf8: false };
   };
   const html = content.html === "" ? null : template(content.html, "html", "html");
+  const amp = (content.amp ?? "") === "" ? null : template(content.amp ?? "", "html", "amp");
   const text = textOf(content, html, template);
   if (html === null && text === null) wrong("html", "html or text must be there");
   checkEnvelope(content, wrong);
   const plan: Plan = {
+    ...tracked(content, html, amp, text === "from-html" ? null : text),
+    textFrom: text === "from-html" ? html : null,
     content,
     from: sender("from", content.from),
     replyTo: content.replyTo === null ? null : sender("replyTo", content.replyTo),
     toName: template(content.toName, "header", "toName"),
     subject: template(content.subject, "header", "subject"),
-    html,
-    text,
     headers: content.headers.map(([name, value]) => {
       checkHeaderName(content, name, wrong);
       return [name, template(value, "header", `headers.${name}`)] as const;
     }),
     skeleton: buildSkeleton({
       html: html === null ? null : encodingFor(content.html),
+      amp: amp === null ? null : encodingFor(content.amp ?? ""),
       text: text === null ? null : encodingFor(content.text || content.html),
       attachments: attachmentsOf(content.attachments, wrong),
     }),
@@ -86,7 +95,28 @@ export function planOf(content: Content): { readonly plan: Plan; readonly proble
 type Wrong = (path: string, message: string) => void;
 type Compile = (source: string, mode: TemplateMode, path: string) => Template;
 
-function textOf(content: Content, html: Template | null, template: Compile): Plan["text"] {
+/** With tracked links in their place, where the content is tracked at all. */
+function tracked(
+  { tracking }: Content,
+  html: Template | null,
+  amp: Template | null,
+  text: Template | null,
+): Pick<Plan, "html" | "amp" | "text" | "links" | "targets"> {
+  if (tracking === undefined) return { html, amp, text, links: [], targets: [] };
+  const nodes = { html: html?.nodes ?? null, amp: amp?.nodes ?? null, text: text?.nodes ?? null };
+  const parts = trackParts(nodes, tracking);
+  const again = (made: Parts["html"], mode: TemplateMode): Template | null =>
+    made === null ? null : templateOf(made, mode);
+  return {
+    html: again(parts.html, "html"),
+    amp: again(parts.amp, "html"),
+    text: again(parts.text, "text"),
+    links: parts.links,
+    targets: parts.targets,
+  };
+}
+
+function textOf(content: Content, html: Template | null, template: Compile): Template | "from-html" | null {
   if (content.text !== "") return template(content.text, "text", "text");
   if (!content.textFromHtml || html === null) return null;
   const nodes = textTemplate(html.nodes);
@@ -105,10 +135,13 @@ function checkHeaderName(content: Content, name: string, wrong: Wrong): void {
   }
 }
 
-function checkEnvelope({ returnPathDomain, listUnsubscribe, feedbackId }: Content, wrong: Wrong): void {
+function checkEnvelope({ returnPathDomain, listUnsubscribe, feedbackId, tracking }: Content, wrong: Wrong): void {
   const refused = domainRefusal(returnPathDomain);
   if (refused !== "") wrong("returnPathDomain", refused);
   if (!/^[\x20-\x7e]{0,200}$/.test(feedbackId)) wrong("feedbackId", "must be printable ASCII, at most 200 characters");
+  // It stands in attributes, quoted or not.
+  if (tracking !== undefined && !/^https?:\/\/[A-Za-z0-9.:[\]-]{1,255}$/.test(tracking.url))
+    wrong("tracking.url", "must be http(s)://host[:port] without a path");
   if (listUnsubscribe === null) return;
   const { url, mailtoDomain } = listUnsubscribe;
   if (url !== "" && !/^https?:\/\/[\x21-\x3b\x3d\x3f-\x7e]{1,500}$/.test(url)) {

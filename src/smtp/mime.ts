@@ -2,7 +2,7 @@
  * The MIME side of a message (RFC 2045, 2046): its structure is worked out once per content, with holes where each recipient's HTML and
  * text go; attachments are encoded then, once.
  *
- *     mixed ( alternative ( text, related ( html, inline images ) ), attachments )        only the levels that are needed
+ *     mixed ( alternative ( text, amp, related ( html, inline images ) ), attachments )        only the levels that are needed
  *
  * Boundaries begin with `=_`, which neither quoted-printable nor base64 can produce, and every part is one of those two: no content can
  * imitate one, so they need not be random. Nothing here is longer than 78 octets a line, and all is 7-bit.
@@ -18,12 +18,14 @@ export interface MimeAttachment {
   readonly contentId: string;
 }
 
-export type PartName = "html" | "text";
+export type PartName = "html" | "amp" | "text";
 export type TextEncoding = "quoted-printable" | "base64";
 
 export interface MimeShape {
   /** How the part is encoded, null when there is none. */
   readonly html: TextEncoding | null;
+  /** Absent: none. */
+  readonly amp?: TextEncoding | null;
   readonly text: TextEncoding | null;
   readonly attachments: readonly MimeAttachment[];
 }
@@ -63,6 +65,8 @@ export function buildSkeleton(shape: MimeShape): Skeleton {
   const attached = shape.attachments.filter((a) => !inline.includes(a));
   const bodies: Part[] = [];
   if (shape.text !== null) bodies.push(textPart("plain", "text", shape.text));
+  // Last is what a program that knows all of them prefers (RFC 2046 §5.1.4); some show only the last, whatever it is.
+  if (shape.amp != null) bodies.push(textPart("x-amp-html", "amp", shape.amp));
   if (shape.html !== null) {
     const html = textPart("html", "html", shape.html);
     bodies.push(inline.length === 0 ? html : multipart("related", [html, ...inline.map(filePart)]));
@@ -78,16 +82,16 @@ let out = Buffer.allocUnsafe(256 * 1024);
 const KEEP = 8 * 1024 * 1024;
 
 /** The body of one message; ends with CRLF. Only valid until the next call: it lies in memory that is used again. */
-export function writeBody(skeleton: Skeleton, parts: Readonly<Record<PartName, string>>): Uint8Array {
+export function writeBody(skeleton: Skeleton, parts: Readonly<Partial<Record<PartName, string>>>): Uint8Array {
   let room = 2;
   for (const segment of skeleton.segments) {
-    room += "bytes" in segment ? segment.bytes.length : quotedPrintableRoom(parts[segment.hole].length * 3) + 4;
+    room += "bytes" in segment ? segment.bytes.length : quotedPrintableRoom((parts[segment.hole] ?? "").length * 3) + 4;
   }
   if (out.length < room || out.length > Math.max(KEEP, room)) out = Buffer.allocUnsafe(room);
   let at = 0;
   for (const segment of skeleton.segments) {
     if ("bytes" in segment) at += segment.bytes.copy(out, at);
-    else at = writeText(parts[segment.hole], segment.encoding, at);
+    else at = writeText(parts[segment.hole] ?? "", segment.encoding, at);
   }
   if (at > 0 && !(out[at - 2] === 13 && out[at - 1] === 10)) {
     out[at++] = 13;

@@ -99,7 +99,7 @@ export function openMirrorPages(): MirrorPages {
       const compiled = await compiledOf(`${hash} ${printOf(signing)}`, load, signing);
       if (typeof compiled === "string") return compiled;
       const { composer, images, textOnly } = compiled;
-      const made = composer.preview(job, job.at);
+      const made = composer.preview({ ...job, delivery: job.deliveryId }, job.at);
       if (typeof made === "string") return made;
       if (textOnly) return { html: textPage(made.subject, made.text), ours: true };
       return { html: withImages(made.html, images), ours: false };

@@ -4,7 +4,8 @@
  */
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
-import { checkContent, compileContent } from "../render/compose.ts";
+import { checkContent } from "../render/check.ts";
+import { compileContent } from "../render/compose.ts";
 import type { ApiDeps } from "./context.ts";
 
 export function openRenderer(clock: Clock): Pick<ApiDeps, "checkContent" | "preview"> {
@@ -15,7 +16,7 @@ export function openRenderer(clock: Clock): Pick<ApiDeps, "checkContent" | "prev
       // Checked when it was submitted, but perhaps by an older version of us.
       const [problem] = checkContent(content);
       if (problem !== undefined) return `${problem.path}: ${problem.message}`;
-      return compileContent(content, keys).preview({ id: 0, address, variables }, clock.now());
+      return compileContent(content, keys).preview({ id: 0, address, variables, delivery: 0 }, clock.now());
     },
   };
 }

@@ -1,6 +1,6 @@
 /** The sample content is what the benches say it is: anything else would make their numbers mean something else. */
 import { describe, expect, test } from "vitest";
-import { NEWSLETTER, newsletter, recipient } from "../../bench/newsletter.ts";
+import { BIG_NEWSLETTER, bigNewsletter, NEWSLETTER, newsletter, recipient } from "../../bench/newsletter.ts";
 
 const count = (text: string, what: RegExp): number => text.match(what)?.length ?? 0;
 
@@ -19,6 +19,13 @@ describe("newsletter", () => {
     const used = new Set([...`${subject}${html}${text}`.matchAll(/\{\{(\w+)\}\}/g)].map((match) => match[1]));
     expect([...used].sort()).toEqual(Object.keys(recipient(0, 1, ["a.example"]).variables).sort());
   });
+});
+
+test.each([0, 20, 80])("the big one has 100 KB and 80 links, %i of them with a code", (personalised) => {
+  const { html } = bigNewsletter(personalised);
+  expect(Math.abs(Buffer.byteLength(html) / BIG_NEWSLETTER.bytes - 1)).toBeLessThan(0.05);
+  expect(count(html, /<a href="https:/g)).toBe(BIG_NEWSLETTER.links);
+  expect(count(html, /c=\{\{code\}\}"/g)).toBe(personalised);
 });
 
 describe("recipient", () => {

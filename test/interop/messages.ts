@@ -92,7 +92,7 @@ export async function makeMessages(): Promise<WireMessage[]> {
   try {
     const messages: WireMessage[] = [];
     for (const [i, { content, address }] of CASES.entries()) {
-      const job: RenderJob = { id: i + 1, address, variables: JSON.stringify(variables) };
+      const job: RenderJob = { id: i + 1, address, variables: JSON.stringify(variables), delivery: 1 };
       const [rendered] = await pool.render(shared({ ...BASE, ...content }), keys, [job]);
       if (rendered === undefined || !("bytes" in rendered)) throw new Error(`${address}: ${JSON.stringify(rendered)}`);
       const { id, from, bytes, smtputf8 } = rendered;

@@ -1,10 +1,12 @@
 import { describe, expect, test } from "vitest";
 import type { Content } from "../../src/model/delivery.ts";
 import { verifyToken } from "../../src/model/token.ts";
-import { checkContent, compileContent } from "../../src/render/compose.ts";
+import { checkContent } from "../../src/render/check.ts";
+import { compileContent } from "../../src/render/compose.ts";
 import type { Rendered } from "../../src/render/contract.ts";
 import { generateDkimKey } from "../../src/smtp/dkim.ts";
 import { parseMail, type ParsedMail } from "../support/mail.ts";
+import { TRACKING } from "../support/tracked.ts";
 import { verifyDkim } from "../support/verify-dkim.ts";
 
 const CONTENT: Content = {
@@ -51,7 +53,10 @@ const NOW = Date.UTC(2026, 6, 1, 12);
 
 function render(content: Partial<Content>, variables: unknown = {}, address = "anna@example.com"): Rendered {
   const json = typeof variables === "string" ? variables : JSON.stringify(variables);
-  return compileContent({ ...CONTENT, ...content }, { token, dkim }).render({ id: 42, address, variables: json }, NOW);
+  return compileContent({ ...CONTENT, ...content }, { token, dkim }).render(
+    { id: 42, address, variables: json, delivery: 0 },
+    NOW,
+  );
 }
 
 function bytesOf(rendered: Rendered): Uint8Array {
@@ -109,7 +114,7 @@ describe("a message", () => {
     const text = "{{email}} {{domain}} {{messageId}} {{unsubscribeUrl}} {{date @now 'yyyy-MM-dd'}}";
     const composer = compileContent({ ...CONTENT, text }, { token, dkim: [] });
     const made = composer.preview(
-      { id: 42, address: "anna@Example.com", variables: '{"email":"x","domain":"y"}' },
+      { id: 42, address: "anna@Example.com", variables: '{"email":"x","domain":"y"}', delivery: 0 },
       NOW,
     );
     if (typeof made === "string") throw new Error(made);
@@ -151,6 +156,25 @@ describe("a message", () => {
     expect(mail.attachments.map((a) => `${a.filename} ${a.content.toString("base64")}`)).toEqual(
       whole.attachments.map((a) => `${a.filename} ${a.data}`),
     );
+  });
+
+  test("has its AMP part between text and HTML: what shows only the last part shows HTML", async () => {
+    const amp = "<html ⚡4email><body>{{name}}, \\{{amp}}</body></html>";
+    const rendered = render({ amp, attachments: [PNG] }, { name: "a&b" });
+    const mail = await read(rendered);
+    const raw = Buffer.from(bytesOf(rendered)).toString();
+    const types = [...raw.matchAll(/^Content-Type: ([\w/-]+)/gm)].map(([, type]) => type);
+    expect(types).toEqual([
+      "multipart/alternative",
+      "text/plain",
+      "text/x-amp-html",
+      "multipart/related",
+      "text/html",
+      "image/png",
+    ]);
+    const part = mail.attachments.find(({ contentType }) => contentType === "text/x-amp-html");
+    expect(lines(part?.content.toString())).toBe("<html ⚡4email><body>a&amp;b, {{amp}}</body></html>");
+    expect(lines(mail.html)).toContain("Hello a&amp;b");
   });
 
   test("is the same for the same input, and needs no variables", () => {
@@ -306,6 +330,8 @@ describe("checkContent", () => {
     [{ listUnsubscribe: { url: "javascript:x", mailtoDomain: "" } }, { path: "listUnsubscribe.url" }],
     [{ listUnsubscribe: { url: "", mailtoDomain: "x>y" } }, { path: "listUnsubscribe.mailtoDomain" }],
     [{ feedbackId: "a\r\nb" }, { path: "feedbackId" }],
+    [{ amp: "{{#if" }, { path: "amp" }],
+    [{ tracking: { ...TRACKING, url: 'https://t.example/"' } }, { path: "tracking.url" }],
     [{ attachments: [PNG, { ...PDF, contentType: "text/plain\r\nX: y" }] }, { path: "attachments.0.contentType" }],
     [{ attachments: [{ ...PDF, filename: "a\r\nb" }] }, { path: "attachments.0.filename" }],
     [{ attachments: [PDF, { ...PNG, contentId: "a>\r\nb" }] }, { path: "inlineImages.0.contentId" }],

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { silentLog } from "../../src/base/log.ts";
 import type { Content } from "../../src/model/delivery.ts";
 import { compileContent } from "../../src/render/compose.ts";
-import type { RenderResult, RenderKeys, SharedContent } from "../../src/render/contract.ts";
+import type { RenderJob, RenderResult, RenderKeys, SharedContent } from "../../src/render/contract.ts";
 import { openRenderPool, type RenderPool } from "../../src/render/pool.ts";
 import { generateDkimKey } from "../../src/smtp/dkim.ts";
 import { verifyDkim } from "../support/verify-dkim.ts";
@@ -41,10 +41,11 @@ function share(content: Content): SharedContent {
   return { hash: createHash("sha256").update(bytes).digest("hex"), json };
 }
 
-const job = (id: number, variables: object): { id: number; address: string; variables: string } => ({
+const job = (id: number, variables: object): RenderJob => ({
   id,
   address: `r${id}@example.com`,
   variables: JSON.stringify(variables),
+  delivery: 1,
 });
 
 let pool: RenderPool;
