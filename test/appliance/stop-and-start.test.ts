@@ -12,18 +12,18 @@ interface Told {
   readonly counters: Readonly<Record<string, number>>;
 }
 
-const COUNT = 3000;
+const COUNT = 2400;
 const CONTENT = { subject: "Hello {{n}}", text: "Hello {{n}}" };
 
 test(
   "SIGTERM drains and exits with 0, SIGKILL loses nothing; a start goes on where it was",
-  { timeout: 60_000 },
+  { timeout: 150_000 },
   async () => {
     const host = await openTaking({ manners: { latencyMs: 5 } });
     onTestFinished(() => host.close());
     const folder = makeApplianceFolder({
       machine: "whole",
-      stat: { rules: [{ mx: "*", connections: 4, tls: "disabled" }] },
+      stat: { leaderMs: 1500, rules: [{ mx: "*", connections: 4, tls: "disabled" }] },
       mta: {
         helo: "mta.test",
         relay: { host: "127.0.0.1", port: host.port },
@@ -48,7 +48,7 @@ test(
         0,
       );
 
-    await until(() => host.order.length > 600, { what: "some to arrive", timeoutMs: 20_000 });
+    await until(() => host.order.length > 600, { what: "some to arrive", timeoutMs: 30_000 });
     expect(await appliance.stop()).toBe(0);
     const drained = host.order.length;
     expect(drained).toBeLessThan(COUNT);
@@ -60,12 +60,12 @@ test(
     expect(after.counters["sent"]).toBeGreaterThanOrEqual(drained);
     expect(after.counters["inDoubt"]).toBe(0);
     expect(sums(after)).toBe(COUNT);
-    await until(() => host.order.length > 1500, { what: "more to arrive", timeoutMs: 20_000 });
+    await until(() => host.order.length > 1500, { what: "more to arrive", timeoutMs: 30_000 });
     await appliance.kill();
     expect(host.order.length).toBeLessThan(COUNT);
 
     appliance = await folder.start();
-    await until(async () => (await told()).state === "finished", { what: "the delivery to end", timeoutMs: 30_000 });
+    await until(async () => (await told()).state === "finished", { what: "the delivery to end", timeoutMs: 60_000 });
     const end = await told();
     expect(end.counters).toMatchObject({ accepted: COUNT, sent: COUNT });
     expect(sums(end)).toBe(COUNT);

@@ -1,4 +1,4 @@
-/** The embedded PostgreSQL: data survives every way of ending, one owner at a time, nothing left behind. Real servers, fsync on. */
+/** The embedded PostgreSQL: data survives every way of ending, one owner at a time, nothing left behind. Real servers, fsync on; the first makes its own. */
 import { spawn } from "node:child_process";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type Server, createServer } from "node:net";
@@ -9,6 +9,7 @@ import { silentLog } from "../../src/base/log.ts";
 import { type Embedded, openEmbedded } from "../../src/db/embedded.ts";
 import { identity } from "../../src/db/embedded/process.ts";
 import { openSql } from "../../src/db/sql.ts";
+import { putCluster } from "../support/cluster.ts";
 
 let dataDir: string;
 const opened: Embedded[] = [];
@@ -54,6 +55,7 @@ test("stopped and started again it has the same address and the same data", asyn
 });
 
 test("killed with SIGKILL it says so, and recovers what was committed", async () => {
+  putCluster(dataDir);
   const first = await open();
   await query(first, "create table kept (n int); insert into kept select generate_series(1, 1000)");
   process.kill(first.pid, "SIGKILL");
@@ -65,6 +67,7 @@ test("killed with SIGKILL it says so, and recovers what was committed", async ()
 });
 
 test("a second process is a guest: its close leaves the server alone", async () => {
+  putCluster(dataDir);
   const first = await open();
   const script = `
     import { openEmbedded } from ${JSON.stringify(join(import.meta.dirname, "../../src/db/embedded.ts"))};
@@ -77,6 +80,7 @@ test("a second process is a guest: its close leaves the server alone", async () 
 });
 
 test("a server whose owner was killed is taken over, and ends with its new owner", async () => {
+  putCluster(dataDir);
   const script = `
     import { openEmbedded } from ${JSON.stringify(join(import.meta.dirname, "../../src/db/embedded.ts"))};
     import { silentLog } from ${JSON.stringify(join(import.meta.dirname, "../../src/base/log.ts"))};
@@ -92,6 +96,7 @@ test("a server whose owner was killed is taken over, and ends with its new owner
 });
 
 test("an owner that goes while the next one waits for its server: that one becomes the owner, and starts one", async () => {
+  putCluster(dataDir);
   const first = await open();
   await first.close();
   const going = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "ignore" });
@@ -104,6 +109,7 @@ test("an owner that goes while the next one waits for its server: that one becom
 });
 
 test("a stale pid file whose number another program now has does not stop the start", async () => {
+  putCluster(dataDir);
   const first = await open();
   await first.close();
   const lines = [process.pid, join(dataDir, "postgres"), 1, 5432, "", "127.0.0.1", "", "ready", ""];
@@ -113,6 +119,7 @@ test("a stale pid file whose number another program now has does not stop the st
 });
 
 test("a wished port that is taken is named; a remembered one that is taken is changed", async () => {
+  putCluster(dataDir);
   const first = await open();
   const port = Number(new URL(first.url).port);
   await first.close();
@@ -128,6 +135,7 @@ test("a wished port that is taken is named; a remembered one that is taken is ch
 });
 
 test("a broken configuration is told in the server's own words, and leaves no owner", async () => {
+  putCluster(dataDir);
   const first = await open();
   await first.close();
   const conf = join(dataDir, "postgres", "postgresql.conf");

@@ -9,6 +9,7 @@ import { identity } from "../../src/db/embedded/process.ts";
 import { openSql } from "../../src/db/sql.ts";
 import { findToken } from "../../src/db/tokens.ts";
 import type { ApplianceReady } from "../../src/watchdog/start.ts";
+import { putCluster } from "../support/cluster.ts";
 import { until } from "../support/until.ts";
 import { lines } from "./programs.ts";
 
@@ -38,7 +39,13 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
+/** On a folder that has been started before; the first test of all makes its own. */
 function appliance(...programs: string[]): Appliance {
+  if (!existsSync(join(folder, "var"))) putCluster(join(folder, "var"));
+  return launch(programs);
+}
+
+function launch(programs: readonly string[]): Appliance {
   const script = join(import.meta.dirname, "appliance-program.ts");
   const child = spawn(process.execPath, [script, join(folder, "var"), journal, ...programs], {
     stdio: ["ignore", "pipe", "pipe", "ipc"],
@@ -70,7 +77,7 @@ function databaseUrl(): string {
 }
 
 test("first start: schema, keys, one token that works; SIGTERM stops in reverse and takes the database along", async () => {
-  const first = appliance("mta=good", "web=good");
+  const first = launch(["mta=good", "web=good"]);
   const { token, url, port } = await first.ready();
   expect({ url, port }).toEqual({ url: "http://127.0.0.1:7", port: 7 });
   expect(first.output()).toContain(token);
