@@ -29,5 +29,7 @@ export function settingsFor(folder: string, dns: string, smtpPort: number): Reco
     dkim: [{ domain: SENDER.domain, selector: SENDER.selector, keyFile: join(folder, "dkim.pem") }],
     returnPathDomain: "bounces.sender.example",
     tracking: { url: "https://t.sender.example" },
+    // Nobody follows a link, and another Postilion of this machine may have the usual port.
+    redirector: { port: 0 },
   };
 }
