@@ -19,7 +19,7 @@ beforeEach(async () => {
 afterEach(() => db.close());
 
 const finished = (id: number): Promise<boolean> =>
-  until(async () => (await stateOf(db.sql, id)) === "finished", { what: `delivery ${id} to end`, timeoutMs: 12_000 });
+  until(async () => (await stateOf(db.sql, id)) === "finished", { what: `delivery ${id} to end`, timeoutMs: 30_000 });
 
 /** Process id of the mta's connection that waits for a lock with a statement like this. */
 const blocked = (like: string): Promise<number | undefined> =>
@@ -83,7 +83,8 @@ test("a renewal that began before a claim says nothing about it", async () => {
   onTestFinished(() => host.close());
   const first = await putDelivery(db.sql, { addresses: people(10, 1, "early") });
   const rules = ["early", "late"].map((name) => ({ mx: `mx.${name}0.example`, connections: 1 }));
-  await mta(host.port, { leaseMs: 1200 }, rules);
+  // The second has to begin before the lease is over that the first cannot renew.
+  await mta(host.port, { leaseMs: 6000 }, rules);
   await until(() => host.order.length > 0, { what: "the first to arrive" });
   let late = 0;
   await locked(`select id from part where delivery_id = ${first.id} for update`, async () => {

@@ -5,6 +5,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
+import { putCluster } from "../support/cluster.ts";
 import { until } from "../support/until.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "postilion-npm-"));
@@ -14,6 +15,7 @@ writeFileSync(
   config,
   JSON.stringify({ dataDir: join(folder, "var"), log: { pretty: "never" }, web: { port: 0 }, stat: { port: 0 } }),
 );
+putCluster(join(folder, "var"));
 let npm: ChildProcess | undefined;
 afterAll(async () => {
   if (npm !== undefined && npm.exitCode === null && npm.signalCode === null) process.kill(-npm.pid!, "SIGKILL");

@@ -12,8 +12,8 @@ import { until } from "../support/until.ts";
 const why = whyNoHosts();
 if (why !== "") console.log(`skipped: several hosts (${why})`);
 
-/** One each three seconds, 100 in a period of five minutes. */
-const PER_HOUR = 1200;
+/** Two in three seconds, 200 in a period of five minutes. */
+const PER_HOUR = 2400;
 const CONNECTIONS = 3;
 
 describe.skipIf(why !== "")("a quota over several hosts", () => {

@@ -5,7 +5,7 @@
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, describe, expect, test } from "vitest";
+import { test } from "vitest";
 import { newsletter, recipient } from "../../bench/newsletter.ts";
 import { openApi } from "../../demo/api.ts";
 import { makeSigningKey, SENDER, startAppliance } from "../../demo/appliance.ts";
@@ -14,6 +14,7 @@ import { follow } from "../../demo/delivery.ts";
 import { dkimResults } from "../../demo/dkim.ts";
 import { settingsFor } from "../../demo/settings.ts";
 import { openDns } from "../../demo/internet/dns.ts";
+import { putCluster } from "../support/cluster.ts";
 import { until } from "../support/until.ts";
 import * as exim from "./exim.ts";
 import { partsOf } from "./parts.ts";
@@ -28,33 +29,31 @@ const RECEIVERS = [
   { name: "Exim", lacks: await exim.missing(), open: () => exim.openExim([DOMAIN]) },
 ];
 
-const opened: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const close of opened.splice(0).reverse()) await close();
-});
-
-describe.each(RECEIVERS)("$name", ({ name, lacks, open }) => {
+for (const { name, lacks, open } of RECEIVERS) {
   if (lacks !== "") {
     test.skip(`${name} is left out: ${lacks}`, () => {});
-    return;
+    continue;
   }
 
-  test("gets a delivery: every message once, signed, as the ledger says", { timeout: 180_000 }, async () => {
+  const title = `${name} gets a delivery: every message once, signed, as the ledger says`;
+  // Together: each waits for its own processes most of the time.
+  test.concurrent(title, { timeout: 180_000 }, async ({ expect, onTestFinished }) => {
     const folder = await mkdtemp(join(tmpdir(), "postilion-test-"));
-    opened.push(() => rm(folder, { recursive: true, force: true }));
+    onTestFinished(() => rm(folder, { recursive: true, force: true }));
     await chmod(folder, 0o755);
+    putCluster(join(folder, "var"));
     const receiver = await open();
-    opened.push(receiver.close);
+    onTestFinished(receiver.close);
     const key = makeSigningKey();
     const dns = await openDns([
       { name: DOMAIN, type: "MX", preference: 10, exchange: `mx.${DOMAIN}` },
       { name: `mx.${DOMAIN}`, type: "A", address: "127.0.0.1" },
       { name: key.name, type: "TXT", text: key.record },
     ]);
-    opened.push(dns.close);
+    onTestFinished(dns.close);
     const settings = settingsFor(folder, dns.address, receiver.port);
     const appliance = await startAppliance({ folder, key, settings });
-    opened.push(appliance.close);
+    onTestFinished(appliance.close);
 
     const api = openApi(appliance.url, appliance.token);
     const from = { address: `hello@${SENDER.domain}`, name: "The Weekly Café" };
@@ -91,4 +90,4 @@ describe.each(RECEIVERS)("$name", ({ name, lacks, open }) => {
     }
     expect(seen.sort()).toEqual(recipients.map(({ address }) => address).sort());
   });
-});
+}

@@ -23,14 +23,19 @@ const DOMAINS = ["interop.example", "bücher.example", "xn--bcher-kva.example"];
 /** What a receiver may put on top. */
 const TRACE = /^(Return-Path|X-Original-To|Delivered-To|Received|Envelope-To|Delivery-Date):/i;
 
+/** One Postfix with two doors. */
+let doors: ReturnType<typeof postfix.openPostfix> | null = null;
+const openDoors = (): ReturnType<typeof postfix.openPostfix> => (doors ??= postfix.openPostfix(DOMAINS));
+const noPostfix = await postfix.missing();
+
 const RECEIVERS = [
-  { name: "Postfix", lacks: await postfix.missing(), open: () => postfix.openPostfix(DOMAINS), tls: /TLSv1\.\d/ },
+  { name: "Postfix", lacks: noPostfix, open: openDoors, tls: /TLSv1\.\d/ },
   {
     name: "Postfix behind postscreen",
-    lacks: await postfix.missing(),
+    lacks: noPostfix,
     tls: /TLSv1\.\d/,
     async open() {
-      const one = await postfix.openPostfix(DOMAINS);
+      const one = await openDoors();
       return { ...one, port: one.screenedPort };
     },
   },
@@ -40,7 +45,9 @@ const noOpenDkim = await opendkim.missing();
 
 const dns = await openDns([{ name: SIGNED.name, type: "TXT", text: SIGNED.record }]);
 const judge = noOpenDkim === "" ? await opendkim.openOpenDkim(SIGNED.name, SIGNED.record) : null;
+const closers: (() => Promise<void>)[] = [];
 afterAll(async () => {
+  for (const close of new Set(closers)) await close();
   await dns.close();
   await judge?.close();
 });
@@ -96,8 +103,8 @@ describe.each(RECEIVERS)("$name", ({ name, lacks, open, tls }) => {
   let receiver: Receiver;
   beforeAll(async () => {
     receiver = await open();
+    closers.push(receiver.close);
   });
-  afterAll(() => receiver?.close());
 
   test.each([
     { tls: "disabled", chunking: false, how: "DATA in the clear" },

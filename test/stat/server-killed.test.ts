@@ -113,7 +113,7 @@ test(
     const other = servers.find((each) => each !== leader)!;
     leader.signal("SIGKILL");
     const before = total();
-    await until(() => other.leads && traffic.every(({ client }) => client.connected), { timeoutMs: 15_000 });
+    await until(() => other.leads && traffic.every(({ client }) => client.connected), { timeoutMs: 30_000 });
     await exhausted();
     within();
     expect(total()).toBeGreaterThan(before);

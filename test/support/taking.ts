@@ -39,7 +39,7 @@ export async function openTaking(options: TakingOptions = {}): Promise<TakingHos
   return Object.assign(host, { taken, order });
 }
 
-/** Resolves when a number has not changed for a second: whoever made it change has stopped. Rejects when it goes on for 15 s. */
+/** Resolves when a number has not changed for a second: whoever made it change has stopped. Rejects when it goes on for 30 s. */
 export async function stillness(count: () => number, what: string): Promise<number> {
   let last = count();
   let since = performance.now();
@@ -50,7 +50,7 @@ export async function stillness(count: () => number, what: string): Promise<numb
       last = now;
       return performance.now() - since > 1000;
     },
-    { what: `${what} to stand still`, timeoutMs: 15_000 },
+    { what: `${what} to stand still`, timeoutMs: 30_000 },
   );
   return last;
 }

@@ -4,7 +4,7 @@
  */
 
 export interface UntilOptions {
-  /** Default 10 s. */
+  /** Default 20 s: a machine may be slow, and have other things to do. */
   readonly timeoutMs?: number;
   /** What is waited for; part of the error. */
   readonly what?: string;
@@ -12,7 +12,7 @@ export interface UntilOptions {
 
 /** Resolves to the first truthy value of `cond`; rejects after the timeout, with the error of the last call if it threw. */
 export async function until<T>(cond: () => T | Promise<T>, options: UntilOptions = {}): Promise<T> {
-  const timeoutMs = options.timeoutMs ?? 10_000;
+  const timeoutMs = options.timeoutMs ?? 20_000;
   const end = performance.now() + timeoutMs;
   for (let pauseMs = 1; ; pauseMs = Math.min(25, pauseMs + 2)) {
     let cause: unknown;

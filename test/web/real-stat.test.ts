@@ -118,7 +118,7 @@ test("one connection, two who want it; suspended and resumed; the server gone", 
   first.close();
   client.close();
   await stat.drain();
-  await until(async () => (await api.get(`/v1/messages/${id}/why`)).status === 503, { timeoutMs: 10_000 });
+  await until(async () => (await api.get(`/v1/messages/${id}/why`)).status === 503, { timeoutMs: 20_000 });
   const away = await api.get("/v1/sites");
   // Written when it went: what it had counted outlives it.
   expect(away).toMatchObject({
