@@ -117,7 +117,7 @@ function compile(content: Content, key: TokenKey): Compiled {
   const shown: Content = {
     ...content,
     // What the page does not show is not made.
-    ...(html === "" ? {} : { text: "", textFromHtml: false }),
+    ...(html === "" ? {} : { amp: "", text: "", textFromHtml: false }),
     attachments: [],
     ...(tracking === undefined ? {} : { tracking: { ...tracking, opens: false } }),
   };

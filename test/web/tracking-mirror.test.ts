@@ -2,9 +2,11 @@
 import { expect, test } from "vitest";
 import { silentLog } from "../../src/base/log.ts";
 import { volumeOfId } from "../../src/db/volumes.ts";
-import type { Content } from "../../src/model/delivery.ts";
+import type { Content, Tracking } from "../../src/model/delivery.ts";
+import { verifyLink } from "../../src/model/link.ts";
 import { signToken } from "../../src/model/token.ts";
 import { openTestApi, type Answer } from "../support/api.ts";
+import { compileContent } from "../../src/render/compose.ts";
 import { openMirrorPages } from "../../src/web/mirror-pages.ts";
 import { type DeliveryOptions, putDelivery, testContent } from "../support/ledger.ts";
 
@@ -108,6 +110,46 @@ test("without HTML the text is the page, and nothing in it is markup", async () 
   expect(page.text).toContain("Dear A&amp;B,\n  &lt;/pre&gt;&lt;script&gt;x&lt;/script&gt;</pre>");
   expect(page.text).toContain("<title>&lt;/title&gt;A&amp;B</title>");
   expect(page.headers["content-security-policy"]).toMatch(/^default-src 'none'/);
+});
+
+test("of a tracked mail it is the mail itself, with its links, but for the open pixel", async () => {
+  const tracking: Tracking = {
+    url: "https://t.example.com",
+    clicks: true,
+    opens: true,
+    textLinks: true,
+    urlLabels: false,
+    anonymous: false,
+    trap: false,
+    single: false,
+  };
+  const html =
+    '<p>{{name}} <a href="https://shop.example/a?b=1&amp;c=2">all</a> <a href="https://shop.example/{{name}}" data-track-name="own">own</a> ' +
+    '<a href="{{mirrorUrl}}">page</a> <a href="{{unsubscribeUrl}}">out</a></p>';
+  const content = testContent({
+    html,
+    amp: "<!doctype html><html amp4email><a href=https://amp.example/>x</a></html>",
+    tracking,
+  });
+  const { id, deliveryId, token } = await message(content, { name: "Ann" });
+  const mail = compileContent(content, { token: [NEW], dkim: [] }).preview(
+    { id, address: "a@x.example", variables: JSON.stringify({ name: "Ann" }), delivery: deliveryId },
+    0,
+  );
+  if (typeof mail === "string") throw new Error(mail);
+  const page = (await ask(token)).text;
+  const pixel = /<img src="https:\/\/t\.example\.com\/o\/[^"]+"[^>]*>/g;
+  expect(mail.html.match(pixel)).toHaveLength(1);
+  expect(page).toBe(mail.html.replace(pixel, ""));
+  const links = [...page.matchAll(/\/r\/([a-z2-7]+)\/([a-z2-7]+)"/g)].map(([, who, link]) => [
+    who,
+    verifyLink(ring, link!),
+  ]);
+  expect(links).toEqual([
+    [token, { kind: "click", delivery: deliveryId, number: 1, url: "https://shop.example/a?b=1&c=2" }],
+    [token, { kind: "click", delivery: deliveryId, number: 2, url: "https://shop.example/Ann" }],
+  ]);
+  expect(page).toContain(`https://t.example.com/u/${token}`);
 });
 
 test("pictures that the mail carries inside are in the page; others and attachments are not", async () => {
