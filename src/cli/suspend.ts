@@ -3,6 +3,7 @@
  * token, works with web down and with no statistics server up (the next one obeys it), and nobody can do it who could not read the settings.
  */
 import { userInfo } from "node:os";
+import { systemClock } from "../base/clock.ts";
 import type { Settings } from "../config/settings.ts";
 import { requireSchema } from "../db/migrate.ts";
 import type { Sql } from "../db/sql.ts";
@@ -11,6 +12,7 @@ import { activeSuspensions, addSuspension, endSuspension, type StoredSuspension 
 import { harmless } from "../model/harmless.ts";
 import { siteProblem } from "../model/suspension.ts";
 import { stamp } from "../model/why-text.ts";
+import { domainProblem, openExchangers } from "../web/why/exchangers.ts";
 import { withDatabase } from "./database.ts";
 import { table } from "./table.ts";
 import { UsageError } from "./usage.ts";
@@ -34,8 +36,17 @@ export async function suspend(
 ): Promise<void> {
   await withDatabase(config, async (sql, settings) => {
     await requireSchema(sql);
+    const problem = await domainProblem(openExchangers(settings.mta, systemClock), site ?? "");
+    if (problem !== "") throw new UsageError(`${harmless(site ?? "", 255)} ${problem}`);
     console.log(await suspendText(sql, operatorOf(settings), site ?? "", options, Date.now()));
+    const { publicId } = options;
+    if (publicId !== undefined && !hasPublicId(settings, Number(publicId)))
+      console.log(`Note: no affinity of these settings has public id ${publicId}.`);
   });
+}
+
+function hasPublicId({ mta }: Settings, publicId: number): boolean {
+  return mta.affinities.some(({ ips }) => ips.some((ip) => ip.publicId === publicId));
 }
 
 /** Resumes. Faults: SETTINGS_*, DATABASE_*. */

@@ -10,6 +10,7 @@ import type { Clock, Timer } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { PathPeriod } from "../db/path-statistics.ts";
 import { harmless } from "../model/harmless.ts";
+import { said } from "../model/said.ts";
 import type { Counts } from "../quota/answers.ts";
 import type { PathReport, ReplySample } from "../quota/messages.ts";
 import { openOutbox } from "./statistics/outbox.ts";
@@ -191,8 +192,7 @@ export async function openStatistics(deps: StatisticsDeps): Promise<Statistics> 
       }
       for (const reply of replies) {
         const path = paths.get(reply, now);
-        const code = reply.code > 0 ? `${reply.code} ` : "";
-        path.lastReply = harmless(`${code}${reply.enhanced} ${reply.text}`, REPLY_CHARACTERS);
+        path.lastReply = harmless(said(reply), REPLY_CHARACTERS);
         path.lastReplyAt = now;
         slotAt(path.hour, now, (slot) => toOutbox(path, slot)).dirty = true;
       }

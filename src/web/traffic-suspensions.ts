@@ -7,6 +7,7 @@ import { activeSuspensions, addSuspension, endSuspension, suspensionHistory } fr
 import { Problem } from "../http/problem.ts";
 import { siteProblem } from "../model/suspension.ts";
 import type { ApiContext } from "./context.ts";
+import { domainProblem } from "./why/exchangers.ts";
 import { byId, cursor, instant, limit, text } from "./requests.ts";
 import { addRoute } from "./route/route.ts";
 import { suspensionAnswer } from "./sites-answers.ts";
@@ -36,7 +37,7 @@ const suspensionPage = z.strictObject({
 });
 
 export function addSuspensionRoutes(context: ApiContext): void {
-  const { sql, clock } = context;
+  const { sql, clock, why } = context;
 
   addRoute(context, {
     method: "POST",
@@ -50,7 +51,7 @@ export function addSuspensionRoutes(context: ApiContext): void {
       };
       const site = body.site.trim().toLowerCase();
       if (site === "" && body.publicId === null) wrong("site", "name a site or a publicId; * is everything");
-      const problem = site === "" ? "" : siteProblem(site);
+      const problem = site === "" ? "" : siteProblem(site) || (await domainProblem(why.exchangers, site));
       if (problem !== "") wrong("site", problem);
       if (body.until !== null && body.until <= clock.now()) wrong("until", "has passed");
       const until = body.until === null ? null : new Date(body.until);

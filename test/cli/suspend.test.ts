@@ -5,6 +5,7 @@ import { changeState } from "../../src/db/states.ts";
 import { activeSuspensions, suspensionHistory } from "../../src/db/traffic-holds.ts";
 import { resumeText, suspendText } from "../../src/cli/suspend.ts";
 import { UsageError } from "../../src/cli/usage.ts";
+import { domainProblem } from "../../src/web/why/exchangers.ts";
 import { openTestDatabase } from "../support/database.ts";
 
 const db = await openTestDatabase();
@@ -35,6 +36,27 @@ test("a site, listed, resumed by its number; who and why stay", async () => {
   expect(await suspensionHistory(db.sql, { before: 0, limit: 10 })).toMatchObject([
     { by: "alice@m1", endedBy: "bob@m1" },
   ]);
+});
+
+test("a domain of recipients is no name of an exchanger: nothing would be stopped by it", async () => {
+  const asked: string[] = [];
+  const exchangers = async (domain: string) => {
+    asked.push(domain);
+    if (domain === "mute.example") return { kind: "none" as const, text: "no answer from the DNS" };
+    const own = domain.startsWith("mx") || domain === "small.example";
+    return { kind: "names" as const, names: own ? [domain] : ["mx1.big.example", "mx2.big.example"] };
+  };
+  expect(await domainProblem(exchangers, "Shop.Example.")).toBe(
+    "is a domain of recipients, and a suspension is for names of exchangers. Its mail goes to mx1.big.example, mx2.big.example: " +
+      'suspend "*.big.example", or this site alone: "mx1.big.example,mx2.big.example"',
+  );
+  // An exchanger, a domain that is its own, and one of which the DNS says nothing now.
+  for (const fine of ["mx1.big.example", "small.example", "mute.example"])
+    expect(await domainProblem(exchangers, fine)).toBe("");
+  asked.length = 0;
+  for (const fine of ["", "*.big.example", "mx1.big.example,mx2.big.example", "mx?.example"])
+    expect(await domainProblem(exchangers, fine)).toBe("");
+  expect(asked).toEqual([]);
 });
 
 test("resumed by what it was made for: only that one", async () => {

@@ -4,7 +4,15 @@ import { createToken } from "../../src/db/tokens.ts";
 import { openTestApi } from "../support/api.ts";
 import { until } from "../support/until.ts";
 
-const api = await openTestApi();
+const api = await openTestApi(
+  {},
+  {
+    exchangers: async (name) => ({
+      kind: "names",
+      names: name.startsWith("shop.") ? ["mx1.big.example", "mx2.big.example"] : [name],
+    }),
+  },
+);
 const heard: string[] = [];
 const listening = await api.db.sql.listen("postilion_traffic", (text) => heard.push(text));
 afterAll(() => listening.unlisten());
@@ -41,6 +49,13 @@ test("suspend, see, resume: with who, when and why, and the servers hear of it",
   expect((await api.get(`${URL_}?state=all`)).body["suspensions"]).toMatchObject([
     { id, by: "alice", endedBy: "bob", endedAt: expect.any(String) },
   ]);
+});
+
+test("a domain of recipients is refused, with the names that would stop its mail", async () => {
+  const refused = await api.post(URL_, { site: "Shop.Example", reason: "x" });
+  expect(refused).toMatchObject({ status: 400, body: { errors: [{ path: "site" }] } });
+  expect(refused.body["errors"][0].message).toContain('suspend "*.big.example", or this site alone');
+  expect((await api.get(URL_)).body["suspensions"]).toEqual([]);
 });
 
 test("pages of those in force and of all", async () => {

@@ -228,6 +228,22 @@ describe("a message", () => {
     expect(answer.body["sentence"]).toMatch(/\.$/);
   });
 
+  test("a limit that lets nothing go holds it though its machine gave it back, and no lane tells of it", async () => {
+    const { id, deliveryId } = await send();
+    await sql`update part set due_at = now() + interval '1 hour' where delivery_id = ${deliveryId}`;
+    stat.observe([pathReport({ site: MX, mx: MX, publicId: 1, attempts: 5, accepted: 5 })]);
+    const until = Date.now() + 7_200_000;
+    const portion = { kind: "warm-up", by: "warm-up 1 *", text: "this hour's 9 of 50", since: 5, until } as const;
+    stat.governed = (publicId) => ({ hold: publicId === 1 ? portion : { ...portion, until: until + 1 } });
+    expect((await why(id)).body).toMatchObject({
+      state: "waiting",
+      hold: { kind: "warm-up", by: "warm-up 1 *", until: new Date(until + 1).toISOString() },
+    });
+    // The other IP may send.
+    await clock.advance(10_000);
+    stat.governed = (publicId) => ({ hold: publicId === 1 ? portion : null });
+    expect((await why(id)).body["hold"]["by"]).toBe("the mta that had it");
+  });
   test("what holds only one of its IPs does not hold it", async () => {
     const { id, deliveryId } = await send();
     await claim(deliveryId);

@@ -4,6 +4,7 @@
  * not counted, and all of it is bounded (tally.ts).
  */
 import { harmless } from "../../model/harmless.ts";
+import { said } from "../../model/said.ts";
 import { type ReplyRule, type ReplyRules, compileReplyRules } from "../../model/reply-rules.ts";
 import type { PathReport, ReplySample } from "../../quota/messages.ts";
 import { type Tally, createTally } from "./tally.ts";
@@ -94,7 +95,7 @@ export function createTrouble(longestMs: number): Trouble {
   let find = compileReplyRules([]);
   let matched = new Map<string, { windowMs: number; readonly tally: Tally }>();
   /** Of rules that count different sites: when each last said so, by rule and public id. */
-  const said = new Map<string, Map<string, number>>();
+  const saidAt = new Map<string, Map<string, number>>();
 
   function tallyOf(rule: ReplyRule): Tally {
     const { windowMs } = rule.threshold;
@@ -127,16 +128,16 @@ export function createTrouble(longestMs: number): Trouble {
   /** Whether enough different sites said so; remembers this one. */
   function sitesReached(rule: ReplyRule, match: Match, now: number): boolean {
     const key = `${match.publicId}|${rule.id}`;
-    const sites = said.get(key) ?? new Map<string, number>();
-    said.set(key, sites);
+    const sites = saidAt.get(key) ?? new Map<string, number>();
+    saidAt.set(key, sites);
     sites.delete(match.site);
     sites.set(match.site, now);
     for (const [site, at] of sites) {
       if (at > now - rule.threshold.windowMs && sites.size <= rule.threshold.sites) break;
       sites.delete(site);
     }
-    const [oldest] = said.keys();
-    if (said.size > MATCHED_MOST && oldest !== undefined) said.delete(oldest);
+    const [oldest] = saidAt.keys();
+    if (saidAt.size > MATCHED_MOST && oldest !== undefined) saidAt.delete(oldest);
     return sites.size >= rule.threshold.sites;
   }
 
@@ -160,8 +161,7 @@ export function createTrouble(longestMs: number): Trouble {
           const key = keyOf(sample);
           excused.set(key, (excused.get(key) ?? 0) + count);
         } else {
-          const said = [sample.code > 0 ? String(sample.code) : sample.stage, sample.enhanced, sample.text].join(" ");
-          matches.push({ rule, site, publicId, count, text: harmless(said, 200) });
+          matches.push({ rule, site, publicId, count, text: harmless(said(sample, sample.stage), 200) });
         }
       }
       const results = new Map<string, Results & { readonly tried: number }>();
@@ -201,7 +201,7 @@ export function createTrouble(longestMs: number): Trouble {
       if (rule.scope === "site") return reached(rule, { site, publicId: null }, match, now);
       const triggers = reached(rule, { site, publicId }, match, now);
       if (rule.scope === "ip" && triggers.length > 0 && sitesReached(rule, match, now)) {
-        said.delete(`${publicId}|${rule.id}`);
+        saidAt.delete(`${publicId}|${rule.id}`);
         const reason = `${rule.threshold.sites} sites said so within ${spanText(rule.threshold.windowMs)}: ${match.text}`;
         triggers.push({ site: "", publicId, rule, reason });
       }
@@ -225,12 +225,12 @@ export function createTrouble(longestMs: number): Trouble {
     shift(delta) {
       attempts.shift(delta);
       for (const { tally } of matched.values()) tally.shift(delta);
-      for (const sites of said.values()) for (const [site, at] of sites) sites.set(site, at + delta);
+      for (const sites of saidAt.values()) for (const [site, at] of sites) sites.set(site, at + delta);
     },
     snapshot: (now) => ({
       attempts: attempts.snapshot(now),
       matched: [...matched].map(([id, { windowMs, tally }]) => [id, windowMs, tally.snapshot(now)]),
-      said: [...said].map(([key, sites]) => [key, [...sites]]),
+      said: [...saidAt].map(([key, sites]) => [key, [...sites]]),
     }),
     restore(snapshot) {
       const saved = snapshot as { attempts?: unknown; matched?: unknown; said?: unknown } | null;
@@ -246,7 +246,7 @@ export function createTrouble(longestMs: number): Trouble {
         const pairs = arrays(sites).filter(
           (pair): pair is [string, number] => typeof pair[0] === "string" && Number.isFinite(pair[1]),
         );
-        if (typeof key === "string") said.set(key, new Map(pairs));
+        if (typeof key === "string") saidAt.set(key, new Map(pairs));
       }
     },
   };

@@ -66,6 +66,23 @@ export function openExchangers(mta: Pick<MtaSettings, "dns" | "relay">, clock: C
   };
 }
 
+/**
+ * What is wrong with suspending a name: a domain of recipients matches none of its exchangers, and everything would go on. '' when nothing is,
+ * or when the DNS does not say: in an emergency a name is taken as it is.
+ */
+export async function domainProblem(exchangers: FindExchangers, site: string): Promise<string> {
+  const name = site.trim().toLowerCase().replace(/\.$/, "");
+  if (name === "" || /[*?,@]/.test(name)) return "";
+  const found = await exchangers(name);
+  if (found.kind === "none" || found.names.includes(name)) return "";
+  const names = found.names.map((one) => harmless(one, 255));
+  const [first = ""] = names;
+  return (
+    `is a domain of recipients, and a suspension is for names of exchangers. Its mail goes to ${names.join(", ")}: ` +
+    `suspend "*${first.slice(first.indexOf("."))}", or this site alone: "${names.join(",")}"`
+  );
+}
+
 function namesOf(domain: string, records: readonly { exchange: string; priority: number }[]): Exchangers {
   const byName = new Map<string, number>();
   for (const { exchange, priority } of records) {

@@ -47,7 +47,7 @@ export async function trafficOf(deps: WhyDeps, domain: string, affinity: string)
     return { domain, exchangers, facts: { kind: "away", text: asked.why, holds }, answer: null };
   }
   const site = asked.data.summary?.site ?? exchangers.join(",");
-  const holds = holding(asked.data.holds, publicIds);
+  const holds = holding([...asked.data.holds, ...shut(asked.data, publicIds)], publicIds);
   return { domain, exchangers, facts: { kind: "known", site, holds }, answer: asked.data };
 }
 
@@ -66,6 +66,23 @@ export function publicIdsOf(
     );
   return [...new Set(ips.map((ip) => ip.publicId))].slice(0, 200);
 }
+
+/**
+ * What lets nothing go from an outgoing IP to any exchanger that is known, though nobody waits there now: machines give messages back to the
+ * database rather than wait for long, and then no lane tells of it.
+ */
+function shut({ limits, holds }: SiteAnswer, publicIds: readonly number[]): WhyHold[] {
+  return publicIds.flatMap((publicId): WhyHold[] => {
+    const own = limits.filter((limit) => limit.publicId === publicId);
+    const [first] = own.flatMap(({ hold }) => (hold === null ? [] : [hold])).sort((a, b) => endOf(a) - endOf(b));
+    if (first === undefined || own.some(({ hold }) => hold === null)) return [];
+    const known = holds.some((one) => one.kind === first.kind && (one.publicId === null || one.publicId === publicId));
+    return known ? [] : [{ ...first, publicId }];
+  });
+}
+
+/** 0 stands for no end, which is the latest of all. */
+const endOf = ({ until }: { readonly until: number }): number => (until === 0 ? Number.POSITIVE_INFINITY : until);
 
 /** Holds that keep the mail: one of all public ids does, those of single ones do when none of ours is free of them. */
 export function holding(holds: readonly WhyHold[], publicIds: readonly number[]): WhyHold[] {
