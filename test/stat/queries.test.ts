@@ -104,6 +104,18 @@ describe("what holds a site", () => {
     expect(s.ask<SiteAnswer>("site", { site: SITE }).holds).toHaveLength(1);
   });
 
+  test("what is stopped is told as stopped, though its lower limits last longer", () => {
+    s.statistics.observe([report()], [], s.now);
+    s.queries.lanes("m1/0", [lane()], s.now);
+    const limits = measure({ kind: "back-off", stage: "limits", publicId: 1, until: NOON + 900_000 });
+    s.measures = [limits, measure({ kind: "breaker", publicId: 1, reason: "95 % errors", until: NOON + 600_000 })];
+    expect(s.ask<SiteAnswer>("site", { site: SITE }).holds.map(({ text }) => text)).toEqual(["stopped: 95 % errors"]);
+    // Another IP's stop says nothing of this one.
+    s.measures = [limits, measure({ kind: "breaker", publicId: 2, reason: "95 % errors" })];
+    s.queries.lanes("m1/0", [lane(), lane({ publicId: 2 })], s.now);
+    expect(s.ask<SiteAnswer>("site", { site: SITE }).holds).toHaveLength(2);
+  });
+
   test("a warm-up whose portion of the hour is used up moves with the next hour, as the lane says, not with the next day", () => {
     s.measures = [measure({ kind: "warm-up", stage: "limits", publicId: 1, until: NOON + 12 * 3_600_000 })];
     const hold: Hold = { kind: "warm-up", by: "warm-up 1 *", text: "this hour's 9 of 50", since: 7, until: NOON + 9 };

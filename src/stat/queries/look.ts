@@ -115,9 +115,12 @@ export function holdsOf(look: Look, scene: Scene, rules: MxRules): SiteHold[] {
   const waiting = lanes.some((lane) => lane.waiting > 0);
   const holds: SiteHold[] = [];
   const told = lanes.flatMap(({ hold, publicId }): SiteHold[] => (hold === null ? [] : [{ ...named(hold), publicId }]));
-  for (const measure of measuresOf(look, scene)) {
-    // A second set of limits holds nobody who does not wait.
-    if (measure.stage !== "stop" && !waiting) continue;
+  const measures = measuresOf(look, scene);
+  const stops = measures.filter(({ stage }) => stage === "stop");
+  for (const measure of measures) {
+    // A second set of limits holds nobody who does not wait, nor whom something else stops.
+    if (measure.stage !== "stop" && (!waiting || stops.some(({ publicId }) => fits(publicId, measure.publicId))))
+      continue;
     // The lane knows whether it is the hour's portion that is used up, or the day's.
     if (
       measure.kind === "warm-up" &&
