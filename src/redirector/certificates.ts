@@ -2,7 +2,7 @@
  * Certificates of the tracking domains, chosen by the name a reader asks for (SNI) and read again when their files change: a renewed one is used without
  * a restart. A pair of files that do not belong together, as they are for a moment while they are replaced, leaves the last good ones in use.
  */
-import { createHash, X509Certificate } from "node:crypto";
+import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls";
 import type { Clock } from "../base/clock.ts";
@@ -82,7 +82,11 @@ function hashOf(text: string): string {
 function readPair({ certFile, keyFile }: RedirectorSettings["tls"][number]): Pair {
   try {
     const text = { cert: readFileSync(certFile, "utf8"), key: readFileSync(keyFile, "utf8") };
-    return { text, certificate: new X509Certificate(text.cert), context: createSecureContext(text) };
+    const certificate = new X509Certificate(text.cert);
+    // Of two kinds (RSA, EC) OpenSSL takes a pair that does not belong together, and fails at each handshake.
+    if (!certificate.checkPrivateKey(createPrivateKey(text.key)))
+      throw new Error(`${keyFile} is the key of another one`);
+    return { text, certificate, context: createSecureContext(text) };
   } catch (error) {
     throw new Fault("KEY_UNREADABLE", `${certFile} (redirector.tls): ${(error as Error).message}`, error);
   }

@@ -27,16 +27,21 @@ export interface ListenerOptions {
   readonly log: Log;
   /** Most connections at once. */
   readonly mostConnections: number;
+  /** For tests, which do not wait as long as strangers may. */
+  readonly limits?: Partial<typeof LIMITS>;
   handle(request: IncomingMessage, response: ServerResponse): void;
 }
 
-/** A link of 7 KB with cookies fits; what proxies pass on is rarely more than 8 KB. */
-const HEADER_BYTES = 24_576;
-const HEADERS_MS = 10_000;
-const REQUEST_MS = 20_000;
-/** Longer than proxies keep idle connections to their servers (60 s by default), so that it is they who close. */
-const IDLE_MS = 65_000;
-const CHECK_MS = 2_000;
+const LIMITS = {
+  /** A link of 7 KB with cookies fits; what proxies pass on is rarely more than 8 KB. */
+  maxHeaderSize: 24_576,
+  /** From the first octet, or from the connection where none comes. */
+  headersTimeout: 10_000,
+  requestTimeout: 20_000,
+  /** Longer than proxies keep idle connections to their servers (60 s by default), so that it is they who close. */
+  keepAliveTimeout: 65_000,
+  connectionsCheckingInterval: 2_000,
+};
 const DRAIN_MS = 5_000;
 const BACKLOG = 4096;
 /** TLS handshakes beyond the bound. */
@@ -45,21 +50,14 @@ const MOST_SHAKING = 2_000;
 /** Faults: PORT_TAKEN. */
 export async function openListener(options: ListenerOptions): Promise<Listener> {
   const { certificates, log } = options;
-  const limits = {
-    maxHeaderSize: HEADER_BYTES,
-    headersTimeout: HEADERS_MS,
-    requestTimeout: REQUEST_MS,
-    keepAliveTimeout: IDLE_MS,
-    connectionsCheckingInterval: CHECK_MS,
-    noDelay: true,
-  };
+  const limits = { ...LIMITS, ...options.limits, noDelay: true };
   const server: Server =
     certificates === null
       ? createServer(limits)
       : createTlsServer({
           ...limits,
           ...certificates.standard,
-          handshakeTimeout: HEADERS_MS,
+          handshakeTimeout: limits.headersTimeout,
           SNICallback: (name, done) => done(null, certificates.contextOf(name)),
         });
   certificates?.onChange((standard) => {
@@ -128,12 +126,15 @@ function openCrowd(server: Server, most: number): Crowd {
     // Not the one that has just come, unless it is the only one.
     if (oldest !== undefined && silent.size > 1) return void oldest.destroy();
     server.closeIdleConnections();
-    if (all.size > most) socket.destroy();
+    // They are closed now and told so later.
+    for (const each of all) if (each.destroyed) return;
+    socket.destroy();
   };
   server.on("tlsClientError", (_error, socket: Socket) => socket.destroy());
   // Of TLS the socket that requests come over, once it has shaken hands; before that handshakeTimeout and this bound hold.
   server.maxConnections = most + MOST_SHAKING;
-  server.on("setSecureContext" in server ? "secureConnection" : "connection", take);
+  // Before node knows of it: an idle connection is to node also one that has just come.
+  server.prependListener("setSecureContext" in server ? "secureConnection" : "connection", take);
   return {
     get size() {
       return all.size;
