@@ -47,6 +47,17 @@ describe("thresholds", () => {
     expect(t.changes).toEqual([{ site: SITE, publicId: 1 }]);
   });
 
+  test("a rule whose window was made longer counts what it had counted", () => {
+    const t = told();
+    trouble(t, "slow down", 3, T0);
+    const slow = rule("slow", "slow down", {
+      threshold: { count: 4, share: 0, attempts: 0, sites: 1, windowMs: HOUR },
+    });
+    t.governor.setReplyRules([slow], T0 + 5 * MIN);
+    trouble(t, "slow down", 1, T0 + 40 * MIN);
+    expect(t.history).toEqual(["began back-off slow"]);
+  });
+
   test("what left the window no longer counts; what is in it does", () => {
     const within = told();
     trouble(within, "slow down", 3, T0);
@@ -130,6 +141,18 @@ describe("the circuit breaker", () => {
     expect(t.history, "the first fifty are an hour old").toEqual([]);
     t.governor.observe([report({ rejected: 50 })], [], T0 + HOUR + 1);
     expect(t.history).toHaveLength(1);
+  });
+
+  test("a window that new settings make longer counts what came before them, and after", () => {
+    const t = told();
+    const longer = { errors: 0.9, messages: 300, windowMs: 2 * HOUR, stopMs: HOUR };
+    t.governor.observe([report({ rejected: 200 })], [], T0);
+    t.governor.setSettings({ breaker: longer, warmUp: [] }, T0 + 10 * MIN);
+    t.governor.observe([report({ rejected: 99 })], [], T0 + 90 * MIN);
+    expect(t.history).toEqual([]);
+    t.governor.observe([report({ rejected: 1 })], [], T0 + 91 * MIN);
+    expect(t.history).toEqual(["began breaker circuit breaker"]);
+    expect(t.recorded[0]?.measure.reason).toContain("300 of 300 attempts within 2 h");
   });
 
   test("stops for its time, then a probe and a ramp; a bad probe stops it for twice as long", () => {
