@@ -151,11 +151,15 @@ function withImages(html: string, images: ReadonlyMap<string, string>): string {
   );
 }
 
+const TEXT_STYLE =
+  ":root{color-scheme:light dark}body{max-width:46rem;margin:0 auto;padding:1.5rem 1.25rem}" +
+  "pre{margin:0;white-space:pre-wrap;overflow-wrap:anywhere;font:1rem/1.5 ui-monospace,monospace}";
+
 function textPage(subject: string, text: string): string {
   return (
     `<!doctype html>\n<html><head><meta charset="utf-8"><title>${escaped(subject)}</title>` +
-    '<meta name="viewport" content="width=device-width, initial-scale=1"></head>\n' +
-    `<body><pre style="white-space: pre-wrap; overflow-wrap: anywhere">${escaped(text)}</pre></body></html>\n`
+    '<meta name="viewport" content="width=device-width, initial-scale=1">' +
+    `<style>${TEXT_STYLE}</style></head>\n<body><pre>${escaped(text)}</pre></body></html>\n`
   );
 }
 

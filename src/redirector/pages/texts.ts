@@ -14,7 +14,12 @@ export interface PageText {
 export const LANGUAGES = ["en", "de", "fr", "es", "it"] as const;
 export type Language = (typeof LANGUAGES)[number];
 
-const page = (title: string, text: string, button = ""): PageText => ({ title, text, button });
+/** U+2011, so that no line of a narrow screen ends within "e-mail". */
+const page = (title: string, text: string, button = ""): PageText => ({
+  title,
+  text: text.replaceAll(/\be-(?=mail)/gi, (start) => `${start[0]}\u2011`),
+  button,
+});
 
 export const TEXTS: Readonly<Record<Language, Readonly<Record<PageName, PageText>>>> = {
   en: {
