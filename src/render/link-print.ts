@@ -4,7 +4,7 @@
  * left as it was printed.
  */
 import type { Tracking } from "../model/delivery.ts";
-import { type Link, signLink, targetOf } from "../model/link.ts";
+import { type Link, MOST_URL, signLink, targetOf } from "../model/link.ts";
 import type { TemplateNode } from "../model/template.ts";
 import type { TokenKey } from "../model/token.ts";
 import { type Attribute, attributeValue } from "./html.ts";
@@ -73,12 +73,15 @@ export function staticLink(position: number): Rewritten {
   return linkNode(({ click, texts }) => click + (texts[position] ?? ""));
 }
 
+/** The target of what was printed, '' when nobody can be led there. */
+export type Accept = (value: string) => string;
+
 /** What prints an href: `quote` is what stands around it in the template. */
 export function hrefNode(
   body: readonly TemplateNode[],
   number: number,
   quote: Attribute["quote"],
-  base: string,
+  accept: Accept,
 ): Rewritten {
   return {
     kind: "rewritten",
@@ -86,29 +89,39 @@ export function hrefNode(
     room: ROOM,
     print(printed, root) {
       const value = quote === "" ? unquoted(printed) : printed.includes(quote) ? null : { raw: printed, quote: "" };
-      if (value === null) return printed;
-      const target = clickTarget(attributeValue(value.raw), base);
-      if ("refused" in target) return printed;
+      const target = value === null ? "" : accept(attributeValue(value.raw));
+      if (value === null || target === "") return printed;
       const { click, sign } = linksOf(root);
-      return value.quote + click + sign(number, target.url) + value.quote;
+      return value.quote + click + sign(number, target) + value.quote;
     },
   };
 }
 
 /** What prints a URL in plain text, and perhaps something behind it. */
-export function textUrlNode(body: readonly TemplateNode[], number: number, base: string): Rewritten {
+export function textUrlNode(body: readonly TemplateNode[], number: number, accept: Accept): Rewritten {
   return {
     kind: "rewritten",
     body,
     room: ROOM,
     print(printed, root) {
       const length = urlLength(printed);
-      const target = length === 0 ? { refused: "" } : clickTarget(printed.slice(0, length), base);
-      if ("refused" in target) return printed;
+      const target = length === 0 ? "" : accept(printed.slice(0, length));
+      if (target === "") return printed;
       const { click, sign } = linksOf(root);
-      return click + sign(number, target.url) + printed.slice(length);
+      return click + sign(number, target) + printed.slice(length);
     },
   };
+}
+
+/** `begin`: what every URL begins with. Where its host is in it, only characters can be wrong: 0.5 µs less than looking at all of it. */
+export function acceptFor(begin: string, base: string): Accept {
+  const host = /^https?:\/\/[^/?#]+[/?#]/i.exec(begin)?.[0] ?? "";
+  const whole = (value: string): string => {
+    const target = clickTarget(value, base);
+    return "refused" in target ? "" : target.url;
+  };
+  if (host === "" || whole(host) !== host) return whole;
+  return (value) => (/^[!-[\]-~]+$/.test(value) && value.length <= MOST_URL ? value : whole(value));
 }
 
 /**

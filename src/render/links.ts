@@ -9,7 +9,7 @@ import type { TemplateNode } from "../model/template.ts";
 import { type Change, canChange, changed, type Flat, flatten, type Mark, marksIn, type Piece, typed } from "./flat.ts";
 import { attributeValue } from "./html.ts";
 import { findHtml, type FoundLink } from "./html-links.ts";
-import { clickTarget, hrefNode, linkNode, staticLink, type Target, textUrlNode } from "./link-print.ts";
+import { acceptFor, clickTarget, hrefNode, linkNode, staticLink, type Target, textUrlNode } from "./link-print.ts";
 import { beginRefusal, isUrlLabel, names, OURS } from "./link-reasons.ts";
 import { findUrls } from "./text-links.ts";
 
@@ -70,8 +70,9 @@ function page(book: Book, nodes: readonly TemplateNode[], part: "html" | "amp"):
     if (marksIn(flat, href).length === 1 && href.end === href.start + 1) book.addresses.add(url);
     book.links.push({ number, part, url: url.slice(0, MOST_URL), personalised, label, category, untracked });
     if (untracked !== "") continue;
+    const accept = acceptFor(beginOf(flat, href, attributeValue), book.tracking.url);
     const make = personalised
-      ? (from: readonly TemplateNode[]) => [hrefNode(from, number, link.quote, book.tracking.url)]
+      ? (from: readonly TemplateNode[]) => [hrefNode(from, number, link.quote, accept)]
       : only(staticLink(book.targets.push({ kind: "click", number, url }) - 1));
     changes.push({ ...href, nodes: make });
   }
@@ -83,6 +84,11 @@ function page(book: Book, nodes: readonly TemplateNode[], part: "html" | "amp"):
         [...changes, { start: bodyEnd, end: bodyEnd, nodes: () => end }].sort((a, b) => a.start - b.start),
       ),
   };
+}
+
+/** What a piece begins with in every message. */
+function beginOf(flat: Flat, piece: Piece, decode: (text: string) => string): string {
+  return decode(flat.text.slice(piece.start, marksIn(flat, piece)[0]?.at ?? piece.end));
 }
 
 function only(node: TemplateNode): () => readonly TemplateNode[] {
@@ -140,8 +146,9 @@ function plain(book: Book, nodes: readonly TemplateNode[]): readonly TemplateNod
       untracked,
     });
     if (untracked !== "") continue;
+    const accept = acceptFor(beginOf(flat, found, String), tracking.url);
     const make = personalised
-      ? (from: readonly TemplateNode[]) => [textUrlNode(from, number, tracking.url)]
+      ? (from: readonly TemplateNode[]) => [textUrlNode(from, number, accept)]
       : only(staticLink(targets.push({ kind: "click", number, url }) - 1));
     changes.push({ start: found.start, end: found.end, nodes: make });
   }
