@@ -83,3 +83,12 @@ export async function linksOf(sql: AnySql, deliveryId: number): Promise<readonly
     select c.links from delivery d join content c on c.hash = d.content_hash where d.id = ${deliveryId}`;
   return row === undefined ? null : (row.links ?? []);
 }
+
+/** Can links of a delivery be stopped? `single`: they name no delivery, so that a redirection server cannot know whose they are. */
+export async function canStop(sql: AnySql, deliveryId: number): Promise<"yes" | "absent" | "untracked" | "single"> {
+  const [row] = await sql<{ tracking: { readonly single?: boolean } | null }[]>`
+    select c.body::json -> 'tracking' as tracking from delivery d join content c on c.hash = d.content_hash where d.id = ${deliveryId}`;
+  if (row === undefined) return "absent";
+  if (row.tracking === null) return "untracked";
+  return row.tracking.single === true ? "single" : "yes";
+}

@@ -4,7 +4,16 @@
  * unsubscribing cannot be stopped.
  */
 import { z } from "zod";
-import { deleteStop, type KeptStop, linksOf, MOST_STOPS, allStops, putStop, stopsOf } from "../db/link-stops.ts";
+import {
+  canStop,
+  deleteStop,
+  type KeptStop,
+  linksOf,
+  MOST_STOPS,
+  allStops,
+  putStop,
+  stopsOf,
+} from "../db/link-stops.ts";
 import { Problem } from "../http/problem.ts";
 import type { ContentLink } from "../model/delivery.ts";
 import { targetOf } from "../model/link.ts";
@@ -84,7 +93,7 @@ function addDeliveryStop(context: ApiContext): void {
     params: byId,
     body: stop,
     async handle({ params, body, token }) {
-      if ((await linksOf(sql, params.id)) === null) throw absent();
+      await requireStoppable(context, params.id);
       await keep(context, { delivery: params.id, link: ALL_LINKS, ...checked(context, body) }, token.name);
       return shown(params.id);
     },
@@ -151,6 +160,7 @@ function addLinkStop(context: ApiContext): void {
     body: stop,
     async handle({ params, body, token }) {
       const link = await requiredTracked(params.id, params.number);
+      await requireStoppable(context, params.id);
       await keep(context, { delivery: params.id, link: link.number, ...checked(context, body) }, token.name);
       return shown(params.id, link);
     },
@@ -168,6 +178,14 @@ function addLinkStop(context: ApiContext): void {
       return "";
     },
   });
+}
+
+/** What redirection servers could not obey is not promised. */
+async function requireStoppable({ sql }: ApiContext, id: number): Promise<void> {
+  const can = await canStop(sql, id);
+  if (can === "absent") throw absent();
+  if (can === "untracked") throw new Problem(409, "the delivery is not tracked: its links lead where they lead");
+  if (can === "single") throw new Problem(409, "links of a single message name no delivery: they cannot be stopped");
 }
 
 async function keep({ sql, log }: ApiContext, wanted: LinkStop, by: string): Promise<void> {

@@ -24,6 +24,16 @@ const { sql } = api.db;
 const ask = (token: string, secret: string | null = SECRET): Promise<Answer> =>
   api.call("GET", `/v1/mirror/${encodeURIComponent(token)}`, undefined, { token: secret });
 
+const TRACKING: Tracking = {
+  url: "https://t.example.com",
+  clicks: false,
+  opens: false,
+  textLinks: true,
+  urlLabels: false,
+  anonymous: false,
+  trap: false,
+  single: false,
+};
 let count = 0;
 /** A message of a content of its own; its token is signed by `key`. */
 async function message(
@@ -34,7 +44,7 @@ async function message(
   const made = await putDelivery(sql, {
     addresses: [`a${++count}@x.example`],
     variables: [variables],
-    content: { feedbackId: `test:${count}`, ...content },
+    content: { feedbackId: `test:${count}`, tracking: TRACKING, ...content },
   });
   return { id: made.firstId, deliveryId: made.id, token: signToken(key, made.firstId) };
 }
@@ -113,23 +123,13 @@ test("without HTML the text is the page, and nothing in it is markup", async () 
 });
 
 test("of a tracked mail it is the mail itself, with its links, but for the open pixel", async () => {
-  const tracking: Tracking = {
-    url: "https://t.example.com",
-    clicks: true,
-    opens: true,
-    textLinks: true,
-    urlLabels: false,
-    anonymous: false,
-    trap: false,
-    single: false,
-  };
   const html =
     '<p>{{name}} <a href="https://shop.example/a?b=1&amp;c=2">all</a> <a href="https://shop.example/{{name}}" data-track-name="own">own</a> ' +
     '<a href="{{mirrorUrl}}">page</a> <a href="{{unsubscribeUrl}}">out</a></p>';
   const content = testContent({
     html,
     amp: "<!doctype html><html amp4email><a href=https://amp.example/>x</a></html>",
-    tracking,
+    tracking: { ...TRACKING, clicks: true, opens: true },
   });
   const { id, deliveryId, token } = await message(content, { name: "Ann" });
   const mail = compileContent(content, { token: [NEW], dkim: [] }).preview(

@@ -20,7 +20,7 @@ const LIST = "/v1/tracking/stops";
 
 let count = 0;
 /** A delivery with two tracked links and one that is not. */
-async function delivery(): Promise<number> {
+async function delivery(tracking: object | null = { single: false }): Promise<number> {
   const id = await api.delivery({ content: { ...CONTENT, text: `Content ${++count}` } });
   const link = (number: number, untracked = ""): ContentLink => ({
     number,
@@ -32,7 +32,9 @@ async function delivery(): Promise<number> {
     untracked,
   });
   const links = [link(1), link(2), link(3, "its label is a URL")];
-  await api.db.sql`update content set links = ${api.db.sql.json(links as never)}
+  await api.db.sql`
+    update content set links = ${api.db.sql.json(links as never)},
+      body = json_strip_nulls((body::jsonb || jsonb_build_object('tracking', ${api.db.sql.json(tracking as never)}::jsonb))::json)::text
     where hash = (select content_hash from delivery where id = ${id})`;
   return id;
 }
@@ -107,6 +109,21 @@ test("a link the delivery has not, one that is not tracked, a delivery there is 
     for (const method of ["GET", "PUT", "DELETE"])
       expect((await api.call(method, url, method === "PUT" ? stop : undefined)).status).toBe(404);
   expect((await list()).stops.filter(({ delivery }) => delivery === id)).toEqual([]);
+});
+
+test("what no redirection server could obey is refused: links of a single message, of a delivery that is not tracked", async () => {
+  for (const [tracking, text] of [
+    [{ single: true }, "name no delivery"],
+    [null, "is not tracked"],
+  ] as const) {
+    const id = await delivery(tracking);
+    for (const url of [`/v1/deliveries/${id}/tracking`, `/v1/deliveries/${id}/links/1`])
+      expect(await api.call("PUT", url, { disabled: true })).toMatchObject({
+        status: 409,
+        body: { detail: expect.stringContaining(text) },
+      });
+    expect((await api.get(`/v1/deliveries/${id}/tracking`)).body).toMatchObject({ disabled: false, links: [] });
+  }
 });
 
 test("a link is stopped, leads elsewhere, and back: with who and when, and servers obey", async () => {
