@@ -15,6 +15,8 @@ export interface Bursts {
   /** A client says this to the server, or hears it from there. */
   said(machine: number, message: ClientMessage): void;
   heard(machine: number, message: ServerMessage): void;
+  /** Its next process numbers requests and connections anew. */
+  died(machine: number): void;
   /** Whether so little went lately that the pace cannot be what is waited for; `part` of it is left to others. */
   slack(count: Count, limits: Limits, at: number, part: number): boolean;
 }
@@ -140,6 +142,10 @@ export function openBursts(
     },
     heard(machine, message) {
       if (message.t === "grant") granted(machine, message);
+    },
+    died(machine) {
+      for (const keys of [asked, cancelled, conns])
+        for (const key of keys.keys()) if (key.startsWith(`${machine} `)) keys.delete(key);
     },
     slack(count, limits, at, part) {
       if (limits.pacing !== "smooth") return true;

@@ -16,6 +16,7 @@ export interface Version {
 export interface Open {
   readonly machine: number;
   readonly conn: number;
+  readonly site: string;
   readonly publicId: number;
   readonly mx: string;
   readonly ip: string;

@@ -15,7 +15,8 @@ export interface Watcher {
   granted(machine: Machine, request: object, conn: number, lane: LaneKey, ip: string, mx: string): void;
   gaveUp(machine: Machine, request: object): void;
   closed(machine: Machine, conn: number): void;
-  attempted(machine: Machine, conn: number, lane: LaneKey, ip: string, mx: string, bytes: number): void;
+  /** A message that was taken from the grant at `since`. */
+  attempted(machine: Machine, lane: LaneKey, ip: string, mx: string, bytes: number, since: number): void;
 }
 
 export interface Machine {
@@ -181,7 +182,7 @@ export function openMachine(
           return void later(1, next);
         }
         const bytes = 2000 + world.draw(30_000);
-        watcher.attempted(machine, conn, lane.key, ip, mx, bytes);
+        watcher.attempted(machine, lane.key, ip, mx, bytes, since);
         client?.observe({ publicId: lane.key.publicId, mx, ip, site: lane.key.site }, ACCEPTED, bytes);
         send(count - 1, since);
       });

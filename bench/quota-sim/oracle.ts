@@ -28,6 +28,7 @@ export interface Oracle extends Watcher {
   note(text: string): void;
   reloaded(moved: boolean): void;
   suspended(site: string, publicId: number, on: boolean): void;
+  slowed(site: string, publicId: number, connections: number): void;
   died(machine: Machine): void;
   /** Regularly: who is connected, who holds too much, who waits too long. */
   look(machines: readonly Machine[]): void;
@@ -38,15 +39,20 @@ const SETTLED_MS = 30_000;
 const GRACE_MS = 5000 + 6000;
 const STOPPED_MS = 5000;
 const REMEMBERED = 4000;
+/** With a machine that has no connection nothing is called back. */
+const VOID_MS = 3000;
 
 export function openOracle(world: World, server: SimServer, machines: number): Oracle {
   const ledger: Ledger = openLedger(server.rules);
   const knows: Knows[] = Array.from({ length: machines }, () => ({
     version: 0,
+    before: 0,
+    versionAt: 0,
     members: 0,
     aloneAt: 0,
     disturbedAt: 0,
     diedAt: Number.NEGATIVE_INFINITY,
+    curbs: [],
   }));
   const opens = new Map<string, Open>();
   const stopped = new Map<string, number>();
@@ -163,10 +169,22 @@ export function openOracle(world: World, server: SimServer, machines: number): O
       const one = knows[index] as Knows;
       bursts.heard(index, message);
       if (message.t === "shares") one.members = message.members;
+      if (message.t === "curbs") {
+        const gone = new Set([...message.over, ...message.curbs.map(({ id }) => id)]);
+        one.curbs = [...(message.all ? [] : one.curbs.filter(({ id }) => !gone.has(id))), ...message.curbs];
+      }
+      // What is granted after the rules were told is granted under them.
+      if (message.t === "void" || message.t === "grant") one.versionAt = Math.min(one.versionAt, world.now);
       if (message.t !== "rules" || !message.first) return;
       const version = Number(message.rules[0]?.note ?? 0);
       if (version === one.version) return;
+      one.before = one.version;
       one.version = version;
+      // What is in hand was granted under the rules before; it is called back in a moment.
+      one.versionAt = Number.POSITIVE_INFINITY;
+      world.after(VOID_MS, () => {
+        if (one.version === version) one.versionAt = Math.min(one.versionAt, world.now);
+      });
       for (const open of opens.values()) {
         if (open.machine !== index) continue;
         const name = ledger.nameOf(version, open.publicId, open.mx, open.ip);
@@ -191,9 +209,14 @@ export function openOracle(world: World, server: SimServer, machines: number): O
       waits.suspended(site, publicId, on);
       remember("", `${site} from ${publicId} ${on ? "stopped" : "goes on"}`);
     },
+    slowed(site, publicId, connections) {
+      // Who waits there is not looked at: how long it takes is the back-off's to say.
+      waits.suspended(site, publicId, connections > 0);
+      remember("", `${site} from ${publicId}: ${connections > 0 ? `${connections} connections` : "as before"}`);
+    },
     asks: waits.asks,
     gaveUp: (_machine, request) => waits.gone(request),
-    granted(machine, request, conn, { publicId }: LaneKey, ip, mx) {
+    granted(machine, request, conn, { site, publicId }: LaneKey, ip, mx) {
       waits.gone(request);
       const one = knowsOf(machine);
       const counter = ledger.nameOf(one.version, publicId, mx, ip);
@@ -201,6 +224,7 @@ export function openOracle(world: World, server: SimServer, machines: number): O
       const open: Open = {
         machine: machine.index,
         conn,
+        site,
         publicId,
         mx,
         ip,
@@ -223,10 +247,11 @@ export function openOracle(world: World, server: SimServer, machines: number): O
       ledger.count(open.counter).open.delete(open);
       remember(open.counter, `${machine.name} closes ${conn}: ${ledger.count(open.counter).open.size}`);
     },
-    attempted(machine, _conn, lane, ip, mx, bytes) {
+    attempted(machine, lane, ip, mx, bytes, since) {
       attempts++;
       const one = knowsOf(machine);
-      const count = ledger.count(ledger.nameOf(one.version, lane.publicId, mx, ip));
+      const version = since < one.versionAt ? one.before : one.version;
+      const count = ledger.count(ledger.nameOf(version, lane.publicId, mx, ip));
       ledger.attempt(count, machine.index, server.now(), bytes);
       remember(
         count.name,
@@ -240,14 +265,18 @@ export function openOracle(world: World, server: SimServer, machines: number): O
           count.name,
           `${machine.name} attempts after ${world.now - one.aloneAt} ms without server`,
         );
-      const since = stopped.get(`${lane.site}|${lane.publicId}`);
+      const stoppedAt = stopped.get(`${lane.site}|${lane.publicId}`);
       if (
-        since !== undefined &&
-        world.now - since > STOPPED_MS &&
+        stoppedAt !== undefined &&
+        world.now - stoppedAt > STOPPED_MS &&
         world.now - one.disturbedAt > STOPPED_MS &&
         connected(machine)
       )
-        violation("stopped", count.name, `${machine.name} attempts ${lane.site}, stopped ${world.now - since} ms ago`);
+        violation(
+          "stopped",
+          count.name,
+          `${machine.name} attempts ${lane.site}, stopped ${world.now - stoppedAt} ms ago`,
+        );
       waits.mark(count);
     },
     died(machine) {
@@ -260,7 +289,9 @@ export function openOracle(world: World, server: SimServer, machines: number): O
       one.diedAt = one.disturbedAt = world.now;
       one.aloneAt = world.now;
       one.members = 0;
+      one.curbs = [];
       waits.died(machine.index);
+      bursts.died(machine.index);
       remember("", `${machine.name} dies`);
     },
     look(all) {
@@ -284,6 +315,7 @@ export function openOracle(world: World, server: SimServer, machines: number): O
         checkConns(count);
         checkAlone(count);
       }
+      for (const machine of all) checkCurbs(machine.index);
       waits.look();
     },
   };
@@ -301,6 +333,19 @@ export function openOracle(world: World, server: SimServer, machines: number): O
         violation("over its share", count.name, `machine ${index} holds ${conns} connections, its share is ${share}`);
       if (world.now - aloneAt > HORIZON_MS + GRACE_MS)
         violation("behind the horizon", count.name, `machine ${index} holds ${conns} connections`);
+    }
+  }
+
+  /** Nor more than its share of what a back-off left, and nothing where nothing may go. */
+  function checkCurbs(index: number): void {
+    const { aloneAt, members, curbs } = knows[index] as Knows;
+    if (curbs.length === 0 || aloneAt === Number.POSITIVE_INFINITY || world.now - aloneAt < GRACE_MS) return;
+    const held = [...opens.values()].filter(({ machine }) => machine === index);
+    for (const { site, publicId, limits } of curbs) {
+      const conns = held.filter((open) => open.site === site && open.publicId === publicId).length;
+      const most = limits === null ? 0 : Math.max(1, Math.floor(limits.connections.value / Math.max(1, members)));
+      if (conns > most)
+        violation("over its share of a back-off", site, `machine ${index} holds ${conns} connections of ${most}`);
     }
   }
 

@@ -1,17 +1,24 @@
 /**
  * The statistics server of the simulation: the real engine on the server's clock, snapshots stored with a delay, crashes in between. Its
- * governor only knows suspensions, and now and then fewer connections.
+ * governor only knows suspensions, and back-offs to fewer connections.
  */
+import { ALL_AS_IS, lowered } from "../../src/model/back-off.ts";
 import type { MxRules } from "../../src/model/mx-rules.ts";
-import type { Hold } from "../../src/model/traffic.ts";
+import type { BackOffLimits } from "../../src/model/reply-rules.ts";
+import type { Hold, Limits } from "../../src/model/traffic.ts";
 import type { Engine, Governed, Governor, Measure } from "../../src/stat/contract.ts";
 import { openEngine } from "../../src/stat/engine.ts";
+import type { Curb } from "../../src/quota/messages.ts";
 import { SILENCE_MS, type Peer, type ServerEnd } from "./wire.ts";
 import type { World } from "./world.ts";
 
 export const HORIZON_MS = 180_000;
 const SNAPSHOT_MS = 5000;
 const LEAST_SAVE_MS = 100;
+/** Messages an hour that went before a back-off. */
+const BASE = 600;
+const TENTH = { share: 0.1, value: 0 };
+const SLOW = { kind: "back-off", by: "replies", since: 0, until: 0 } as const;
 
 export interface SimServer {
   readonly end: ServerEnd;
@@ -23,6 +30,8 @@ export interface SimServer {
   crash(): void;
   start(): void;
   suspend(site: string, publicId: number, on: boolean): void;
+  /** A back-off to so many connections; 0 ends it. */
+  slow(site: string, publicId: number, connections: number): void;
   engine(): Engine | null;
 }
 
@@ -34,6 +43,7 @@ export function openServer(
   const { startAt, drift } = options;
   const now = (): number => Math.floor(startAt + world.now * (1 + drift));
   const suspended = new Map<string, Hold>();
+  const slowed = new Map<string, { readonly second: BackOffLimits; readonly known: WeakMap<Limits, Limits> }>();
   let stored: string | null = null;
   let reign: Reign | null = null;
 
@@ -48,8 +58,14 @@ export function openServer(
 
   const governor = (): Governor => ({
     govern(site, path, limits): Governed {
-      const hold = suspended.get(`${site}|${path.publicId}`) ?? null;
-      return { limits, hold, connections: Number.POSITIVE_INFINITY, messages: Number.POSITIVE_INFINITY };
+      const key = `${site}|${path.publicId}`;
+      const hold = suspended.get(key) ?? null;
+      const slow = slowed.get(key);
+      const messages = Number.POSITIVE_INFINITY;
+      if (slow === undefined) return { limits, hold, connections: messages, messages };
+      const tight = slow.known.get(limits) ?? lowered(limits, slow.second, BASE);
+      slow.known.set(limits, tight);
+      return { limits: tight, hold, connections: tight.connections, messages };
     },
     granted() {},
     observe() {},
@@ -58,6 +74,10 @@ export function openServer(
     onChange() {},
     snapshot: () => null,
     restore() {},
+    curbs: (): Curb[] => [
+      ...[...suspended].map(([key, hold]) => curbOf(key, hold, null)),
+      ...[...slowed].map(([key, { second }]) => curbOf(key, { ...SLOW, text: "slower" }, second)),
+    ],
     list: (): Measure[] =>
       [...suspended].map(([key, hold]) => {
         const [site = "", publicId] = key.split("|");
@@ -204,7 +224,20 @@ export function openServer(
       else suspended.delete(key);
       if (reign !== null) act(reign, () => reign?.engine.reconsider({ site, publicId }, now()));
     },
+    slow(site, publicId, connections) {
+      const key = `${site}|${publicId}`;
+      const second = { ...ALL_AS_IS, connections: { share: 1, value: connections }, messagesPerHour: TENTH };
+      if (connections > 0) slowed.set(key, { second, known: new WeakMap() });
+      else slowed.delete(key);
+      if (reign !== null) act(reign, () => reign?.engine.reconsider({ site, publicId }, now()));
+    },
     engine: () => reign?.engine ?? null,
   };
   return server;
+}
+
+function curbOf(key: string, hold: Hold, limits: BackOffLimits | null): Curb {
+  const [site = "", publicId] = key.split("|");
+  const id = `${limits === null ? "stop" : "slow"} ${key}`;
+  return { id, site, exact: true, publicId: Number(publicId), from: 0, until: 0, hold, limits, base: BASE };
 }

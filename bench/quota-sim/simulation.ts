@@ -120,6 +120,7 @@ function bringFaults(
   const stormy = (): boolean =>
     world.now % (STORM_MS + CALM_MS) > 60_000 && world.now % (STORM_MS + CALM_MS) < STORM_MS;
   let round = 0;
+  const slowed = new Set<string>();
 
   function crashMachine(): void {
     const index = world.draw(machines.length);
@@ -174,7 +175,23 @@ function bringFaults(
     });
   }
 
-  const faults = [crashMachine, crashMachine, cut, cut, cut, crashServer, reload, suspend, suspend];
+  /** Others than those that are suspended, each for itself. */
+  function slow(): void {
+    const site = sites[12 + world.draw(12)] ?? "";
+    const publicId = PUBLIC_IDS[world.draw(PUBLIC_IDS.length)] ?? 1;
+    if (slowed.has(`${site}|${publicId}`)) return;
+    slowed.add(`${site}|${publicId}`);
+    const connections = 1 + world.draw(20);
+    server.slow(site, publicId, connections);
+    oracle.slowed(site, publicId, connections);
+    world.after(20_000 + world.draw(400_000), () => {
+      slowed.delete(`${site}|${publicId}`);
+      server.slow(site, publicId, 0);
+      oracle.slowed(site, publicId, 0);
+    });
+  }
+
+  const faults = [crashMachine, crashMachine, cut, cut, cut, crashServer, reload, suspend, suspend, slow];
   const again = (): void => {
     if (stormy()) faults[world.draw(faults.length)]?.();
     world.after(3000 + world.draw(30_000), again);

@@ -42,6 +42,23 @@ export function compileMasks(texts: readonly string[]): Mask {
   return (name) => masks.some((mask) => mask(name));
 }
 
+export type PathTest = (site: string, mx: string, publicId: number) => boolean;
+
+/**
+ * Whether a measure is for a path. Its place is a site's name or a mask over exchanger names, '' for all, and a public id, null for all;
+ * `exact`: a name and no mask.
+ */
+export function pathTest(of: {
+  readonly site: string;
+  readonly publicId: number | null;
+  readonly exact?: boolean;
+}): PathTest {
+  const wanted = of.site.toLowerCase();
+  const mask = of.exact === true ? (): boolean => false : compileMask(wanted);
+  const here = (site: string, mx: string): boolean => wanted === "" || site.toLowerCase() === wanted || mask(mx);
+  return (site, mx, publicId) => (of.publicId === null || of.publicId === publicId) && here(site, mx);
+}
+
 /** Whether `wide` surely matches every name that `narrow` matches. */
 export function maskCovers(wide: string, narrow: string): boolean {
   return matches(simple(wide.toLowerCase()), simple(narrow.toLowerCase()), true);

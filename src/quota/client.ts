@@ -11,11 +11,12 @@ import type { ConnectionGrant, LaneKey, LaneReport, Limits, Traffic } from "../m
 import type { AloneNote } from "./alone-file.ts";
 import { type Alone, goAlone } from "./client/alone.ts";
 import { type Connection, type ConnectionDesk, openConnection } from "./client/connection.ts";
+import { openCurbs } from "./client/curbs.ts";
 import { type Desk, type Pending, counterOf } from "./client/desk.ts";
 import { openDues } from "./client/dues.ts";
 import { openLaneHolds } from "./client/lane-holds.ts";
 import { openQueries } from "./client/queries.ts";
-import { fitting } from "./client/fit.ts";
+import { fitting } from "./fit.ts";
 import { heldOf } from "./client/held.ts";
 import { openNoting } from "./client/noting.ts";
 import { remember } from "./client/remember.ts";
@@ -24,8 +25,7 @@ import { openServerTime } from "./client/server-time.ts";
 import { openShares } from "./client/share.ts";
 import { openUsage } from "./client/usage.ts";
 import type { Link, Welcome } from "./link-contract.ts";
-import type { QueryName, ServerMessage } from "./messages.ts";
-import { partPassed } from "./pace.ts";
+import type { GivenBack, QueryName, ServerMessage } from "./messages.ts";
 
 export interface QuotaClientOptions {
   readonly clock: Clock;
@@ -68,11 +68,10 @@ export function openQuotaClient(options: QuotaClientOptions): QuotaClient {
   const listeners: ((lane: Pick<LaneKey, "site" | "publicId">) => void)[] = [];
   const changed = (lane: LaneKey): void => listeners.forEach((fn) => fn(lane));
   const reports = openReports();
-  const usage = openUsage((counter) => partPassed(process, counter));
+  const usage = openUsage(process);
   const shares = openShares(usage);
   const queries = openQueries(clock, link);
-  /** What a site × public id was limited by last, and the site of a path. */
-  const told = new Map<string, Limits>();
+  /** The site of a path. */
   const sites = new Map<string, string>();
   let phase: "new" | "up" | "down" = "new";
   /** A hello is on its way: what it says must stay true. */
@@ -96,20 +95,16 @@ export function openQuotaClient(options: QuotaClientOptions): QuotaClient {
     time: openServerTime(),
     usage,
     shares,
+    curbs: openCurbs(process),
     holds: openLaneHolds(changed),
     pending: new Map(),
     mores: new Map(),
     conns: new Map(),
     monotonic: clock.monotonic,
-    limits(lane, { mx }) {
-      const { limits } = shares.rule(mx, lane.publicId);
-      const last = told.get(`${lane.publicId} ${lane.site}`);
-      return last?.rule === limits.rule ? last : limits;
-    },
     hand,
     supply,
   };
-  const { pending, mores, conns, holds, time } = desk;
+  const { pending, mores, conns, curbs, holds, time } = desk;
 
   const dues = openDues<"ping" | "report" | "lanes" | "unused" | "share">(clock, (name) => {
     const now = clock.monotonic();
@@ -145,14 +140,14 @@ export function openQuotaClient(options: QuotaClientOptions): QuotaClient {
       if (alone !== null && conn.asking !== 0) dues.by("share", clock.monotonic());
     },
     back(conn, back) {
-      for (const [at, messages] of back) usage.count(conn.counter, at, -messages);
+      giveBack(conn, back);
       if (phase === "up") link.send({ t: "return", conn: conn.id, back });
       else dues.by("share", clock.monotonic());
     },
     closed(conn, back) {
       conns.delete(conn.id);
       usage.connection(conn.counter, -1);
-      for (const [at, messages] of back) usage.count(conn.counter, at, -messages);
+      giveBack(conn, back);
       stopAsking(conn);
       if (conn.attempted > 0) reports.connected(conn.lane.site, conn.path);
       if (phase === "up") link.send({ t: "release", conn: conn.id, back });
@@ -160,6 +155,11 @@ export function openQuotaClient(options: QuotaClientOptions): QuotaClient {
       else dues.by("share", clock.monotonic());
     },
   };
+
+  function giveBack(conn: Connection, back: readonly GivenBack[]): void {
+    for (const [at, messages] of back) usage.count(conn.counter, at, -messages);
+    alone?.back(conn, back);
+  }
 
   function stopAsking(conn: Connection): void {
     if (conn.asking === 0) return;
@@ -185,7 +185,6 @@ export function openQuotaClient(options: QuotaClientOptions): QuotaClient {
     conns.set(id, conn);
     usage.connection(counter, 1);
     usage.count(counter, at, messages);
-    remember(told, `${lane.publicId} ${lane.site}`, limits);
     remember(sites, `${lane.publicId} ${exchanger.ip}`, lane.site);
     conn.take(at, until, messages);
     dues.by("unused", clock.monotonic() + UNUSED_MS);
@@ -295,14 +294,13 @@ export function openQuotaClient(options: QuotaClientOptions): QuotaClient {
         for (const id of message.conns) limited(conns.get(id), message.limits);
         break;
       case "void":
-        for (const id of message.conns) conns.get(id)?.giveBack(Number.POSITIVE_INFINITY);
+        for (const id of message.conns) conns.get(id)?.recall();
         break;
       case "rules":
         shares.tellRules(message);
-        told.clear();
         break;
-      case "stops":
-        shares.tellStops(message.stops);
+      case "curbs":
+        curbs.tell(message);
         break;
       case "shares":
         shares.tell(message);
@@ -331,7 +329,6 @@ export function openQuotaClient(options: QuotaClientOptions): QuotaClient {
       conn.counter = counter;
     }
     conn.limits = limits;
-    remember(told, `${conn.lane.publicId} ${conn.lane.site}`, limits);
   }
 
   link.open({

@@ -5,6 +5,7 @@
  *     server: challenge      client: hello      server: welcome      client: used, and from then on both as they like
  */
 import type { MxRules } from "../model/mx-rules.ts";
+import type { BackOffLimits } from "../model/reply-rules.ts";
 import type { Hold, Limits, Exchanger, LaneReport } from "../model/traffic.ts";
 
 export const PROTOCOL = 1;
@@ -159,8 +160,8 @@ export type ServerMessage =
   | { readonly t: "void"; readonly conns: readonly number[] }
   /** The rules now, in as many lines as it takes: with them a member knows its share of a counter it never asked for. */
   | { readonly t: "rules"; readonly first: boolean; readonly last: boolean; readonly rules: MxRules }
-  /** What is stopped now; replaces what was told before. */
-  | { readonly t: "stops"; readonly stops: readonly Stop[] }
+  /** Curbs that have begun or changed, and ids of those that are over. `all`: there are no others. */
+  | { readonly t: "curbs"; readonly all: boolean; readonly curbs: readonly Curb[]; readonly over: readonly string[] }
   /**
    * What this member may use while the server is away: its share of each counter it has a stake in, see Share. Answered by `told`. `all`: of
    * no other counter. `members`: its share is limit ÷ members; 0: it has none yet.
@@ -189,11 +190,24 @@ export interface Share {
   readonly halvings: number;
 }
 
-/** Nothing may go, and why. */
-export interface Stop {
-  /** A site's name, or a mask over exchanger names; '' for all. */
+/**
+ * What a measure above the rules (back-off, breaker, warm-up, suspension) leaves to members that have to go on without the server: nothing, or
+ * a second set of limits of which each takes its share, as of a rule's. With the server there, the server itself sees to it.
+ */
+export interface Curb {
+  /** Another one with this id takes its place. */
+  readonly id: string;
+  /** A site's name; '' for all. Not `exact`: or a mask over exchanger names. */
   readonly site: string;
+  readonly exact: boolean;
   /** null: all. */
   readonly publicId: number | null;
+  /** Server ms: in force from then on; and until then, 0: as long as nobody says otherwise. */
+  readonly from: number;
+  readonly until: number;
   readonly hold: Hold;
+  /** null: nothing may go. */
+  readonly limits: BackOffLimits | null;
+  /** Messages an hour that a share is taken of where the rule has no limit. */
+  readonly base: number;
 }

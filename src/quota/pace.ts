@@ -64,9 +64,15 @@ export function giveBackTo(pace: Pace, at: number, messages: number): void {
 }
 
 /**
- * Which part of its first turn is over for a process that goes on by itself: machines that lost the server together know nothing of each
- * other, and would send at the same moment, turn for turn.
+ * Which part of its first turn is over for a process that goes on by itself from `at` on: machines that lost the server together know nothing
+ * of each other, and would send at the same moment, turn for turn. Another one each time, else a server that comes and goes gave more to some.
  */
-export function partPassed(process: string, name: string): number {
-  return createHash("sha256").update(`${process} ${name}`).digest().readUInt32BE() / 2 ** 32;
+export function partPassed(process: string, name: string, at: number): number {
+  return (
+    createHash("sha256")
+      .update(`${process} ${Math.floor(at)} ${name}`)
+      .digest()
+      .readUInt32BE() /
+    2 ** 32
+  );
 }

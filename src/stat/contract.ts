@@ -1,7 +1,7 @@
 /** What the parts of the statistics server are to each other. All of it is deterministic: time comes in, nothing asks a clock. */
 import type { MxRules } from "../model/mx-rules.ts";
 import type { Exchanger, Hold, Limits, Path } from "../model/traffic.ts";
-import type { ClientMessage, PathReport, ReplySample, ServerMessage } from "../quota/messages.ts";
+import type { ClientMessage, Curb, PathReport, ReplySample, ServerMessage } from "../quota/messages.ts";
 
 /** The quotas: who holds which connections and messages, who waits for what. No sockets, no timers: `tick` is called at `nextAt`. */
 export interface Engine {
@@ -68,6 +68,8 @@ export interface Governor {
   restore(snapshot: unknown, now: number): void;
   /** What is at work, for people. */
   list(now: number): readonly Measure[];
+  /** And what of it machines are to keep to when they go on without the server. */
+  curbs(now: number): readonly Curb[];
 }
 
 /** Measures count by site × public id, whatever the scope of the rule is: so these come beside the rule's own counters, never in them. */

@@ -6,10 +6,11 @@
  * turns and as soon as there is room; a restored engine knows at least as much as was granted. The files of engine/ say how.
  */
 import { matchRule, type MxRules } from "../model/mx-rules.ts";
-import type { ClientMessage, ServerMessage, Stop } from "../quota/messages.ts";
+import type { ClientMessage, ServerMessage } from "../quota/messages.ts";
 import type { Engine, Governor } from "./contract.ts";
 import { openAlarms } from "./engine/alarms.ts";
 import { type Books, type Counter, type Member, openCounter } from "./engine/books.ts";
+import { openCurbsTold } from "./engine/curbs.ts";
 import { changeRules, reconsider, regovern, tellRules } from "./engine/change.ts";
 import { ENDING_MS, endReport, joinMember, loseMember, passAway, passesAt, settleReported } from "./engine/join.ts";
 import { balance, countMembers, tellPlans, waitsForSave } from "./engine/members.ts";
@@ -40,7 +41,7 @@ export function openEngine(options: EngineOptions): Engine {
   const alarms = openAlarms();
   const observers = new Map<string, (message: ServerMessage) => void>();
   let forgetAt = 0;
-  let stops = "[]";
+  const curbs = openCurbsTold(governor);
   const books: Books = {
     governor,
     horizonMs,
@@ -80,7 +81,8 @@ export function openEngine(options: EngineOptions): Engine {
     const member = books.members.get(name);
     if (member === undefined) return;
     tellRules(books, member);
-    send({ t: "stops", stops: JSON.parse(stops) as Stop[] });
+    curbs.changes(books.members.values(), now);
+    curbs.all(member);
     const open = new Map<string, number>();
     for (const conn of member.conns.values()) if (!conn.revoked) regovern(books, conn, open, now, true);
     // What the process before it held may be free now.
@@ -141,21 +143,6 @@ export function openEngine(options: EngineOptions): Engine {
     if (books.dirty.size > 0) tell();
   }
 
-  function tellStops(now: number): void {
-    const list: Stop[] = governor
-      .list(now)
-      .filter(({ stage }) => stage === "stop")
-      .map(({ site, publicId, kind, by, reason, since, until }) => ({
-        site,
-        publicId,
-        hold: { kind: kind === "breaker" ? "back-off" : kind, by, text: reason, since, until },
-      }));
-    const text = JSON.stringify(list);
-    if (text === stops) return;
-    stops = text;
-    for (const member of books.members.values()) member.send({ t: "stops", stops: list });
-  }
-
   return {
     join,
     leave(name, now) {
@@ -180,7 +167,7 @@ export function openEngine(options: EngineOptions): Engine {
       tell();
     },
     reconsider(which, now) {
-      tellStops(now);
+      curbs.changes(books.members.values(), now);
       reconsider(books, which, now);
       tell();
     },
@@ -201,6 +188,7 @@ export function openEngine(options: EngineOptions): Engine {
       storeSnapshot(books);
       settleReported(books);
       tellPlans(books);
+      curbs.changes(books.members.values(), now);
       books.gated.clear();
       serveAll(books.waiting, now);
       tell();

@@ -6,6 +6,7 @@
  */
 import type { StatSettings } from "../config/stat-settings.ts";
 import { harmless } from "../model/harmless.ts";
+import { pathTest } from "../model/mask.ts";
 import type { ReplyRule, ReplyRules } from "../model/reply-rules.ts";
 import type { Governed, Governor, Measure, Suspension } from "./contract.ts";
 import { free, tighter, under } from "./governor/combine.ts";
@@ -23,7 +24,8 @@ import { createCourses } from "./governor/courses.ts";
 import { courseMeasure, suspensionHold, suspensionMeasure, warmUpMeasure } from "./governor/measures.ts";
 import { breakerRemedy } from "./governor/remedies.ts";
 import { coursesOf, plainCourse, suspensionsOf } from "./governor/saved.ts";
-import { createSuspensions, pathTest } from "./governor/suspensions.ts";
+import { courseCurbs, suspensionCurbs, warmUpCurbs } from "./governor/curbs.ts";
+import { createSuspensions } from "./governor/suspensions.ts";
 import { type Match, type Where, createTrouble, spanText } from "./governor/trouble.ts";
 import { type WarmUpState, createWarmUp } from "./governor/warm-up.ts";
 
@@ -54,6 +56,8 @@ type Which = Parameters<Parameters<Governor["onChange"]>[0]>[0];
 const BACK_MOST = 60_000;
 /** More changes at once than this are told as one for everything. */
 const CHANGES_MOST = 50;
+/** Courses that machines are told of, for the time without this server: those that were begun last. */
+const CURBED_MOST = 2000;
 /** Messages an hour a share is taken of where nobody knows what went before. */
 const BASE_LEAST = 600;
 
@@ -295,6 +299,14 @@ export function createGovernor(options: GovernorOptions): TrafficGovernor {
           .filter(({ planned }) => planned > 0)
           .map(warmUpMeasure),
       ];
+    },
+    curbs(now) {
+      const of = [
+        ...suspensions.active().map((one) => suspensionCurbs(one, suspensions.baseOf(one))),
+        ...warmUp.holds(courseNow(now)).map(({ state, hold }) => warmUpCurbs(state, hold)),
+        ...[...everyCourse()].slice(-CURBED_MOST).map(courseCurbs),
+      ];
+      return of.flat();
     },
     setReplyRules(rules, now) {
       enter(now);

@@ -1,6 +1,6 @@
 /** What a client tells fits into a line, whatever names strangers gave their exchangers. */
 import { expect, test } from "vitest";
-import { fitting, pieces } from "../../src/quota/client/fit.ts";
+import { fitting, pieces } from "../../src/quota/fit.ts";
 import { MOST_LINE } from "../../src/quota/messages.ts";
 
 const octets = (items: readonly unknown[]): number => Buffer.byteLength(JSON.stringify(items));

@@ -64,11 +64,12 @@ test("what begins anew begins with nothing, and not all begin together", () => {
   expect(takeAll(pace, 100, T0 + 2999)).toBe(0);
   expect(takeAll(pace, 100, T0 + 3000)).toBe(1);
   expect(paced(openPace(T0, 0.5), 100, PERIOD, T0).nextAt).toBe(T0 + 1500);
-  const parts = ["1000000a", "1000000b", "1000000c"].map((process) => partPassed(process, "rule|1|"));
+  const parts = ["1000000a", "1000000b", "1000000c"].map((process) => partPassed(process, "rule|1|", T0));
   for (const part of parts) expect(part).toBeGreaterThanOrEqual(0);
   for (const part of parts) expect(part).toBeLessThan(1);
   expect(new Set(parts.map((part) => Math.floor(part * 100))).size).toBe(3);
-  expect(partPassed("1000000a", "rule|1|")).toBe(parts[0]);
+  expect(partPassed("1000000a", "rule|1|", T0)).toBe(parts[0]);
+  expect(partPassed("1000000a", "rule|1|", T0 + 1)).not.toBe(parts[0]);
 });
 
 test("a limit that changes gives no portion twice; none at all opens never by itself", () => {

@@ -1,7 +1,7 @@
 /** What the tests of the engine share: one under a rule, on a time that is turned by hand, whose snapshots are stored at once; and members. */
 import { BUILT_IN, type MxRule } from "../../src/model/mx-rules.ts";
 import type { Limits } from "../../src/model/traffic.ts";
-import type { ClientMessage, ServerMessage } from "../../src/quota/messages.ts";
+import type { ClientMessage, HeldConnection, ServerMessage, UsedCounter } from "../../src/quota/messages.ts";
 import type { Engine, Governor } from "../../src/stat/contract.ts";
 import { openEngine } from "../../src/stat/engine.ts";
 
@@ -28,6 +28,7 @@ export const IDLE_GOVERNOR: Governor = {
   snapshot: () => null,
   restore() {},
   list: () => [],
+  curbs: () => [],
 };
 
 export interface Grant {
@@ -55,7 +56,11 @@ export interface TestEngine {
   readonly now: number;
   /** Times at which the engine wanted to be called. */
   readonly ticks: number[];
-  join(name: string): TestMember;
+  /** `back`: the same process as before, with what it still holds and what it says it used. */
+  join(
+    name: string,
+    back?: { readonly held: readonly HeldConnection[]; readonly used: readonly UsedCounter[] },
+  ): TestMember;
   /** Turns the time on, doing what is due on the way. */
   pass(ms: number): void;
   /** Another engine, restored from what this one has, at the same time. */
@@ -91,7 +96,7 @@ export function openTestEngine(
       return now;
     },
     ticks,
-    join(name) {
+    join(name, back) {
       const heard: ServerMessage[] = [];
       const grants: Grant[] = [];
       const say = (message: ClientMessage): void => {
@@ -126,8 +131,8 @@ export function openTestEngine(
         if (member.hungry) pending.push(() => engine.handle(name, again, now));
       };
       const hello = { t: "hello", v: 1, member: name, role: "member", nonce: "", proof: "" } as const;
-      engine.join(name, { ...hello, process: `${name}0000`, held: [] }, now, hear);
-      say({ t: "used", counters: [], last: true });
+      engine.join(name, { ...hello, process: `${name}0000`, held: back?.held ?? [] }, now, hear);
+      say({ t: "used", counters: back?.used ?? [], last: true });
       return member;
     },
     pass(ms) {

@@ -127,5 +127,6 @@ export function noGovernor(): Governor {
     snapshot: () => null,
     restore() {},
     list: () => [],
+    curbs: () => [],
   };
 }

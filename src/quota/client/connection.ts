@@ -24,7 +24,8 @@ export interface ConnectionDesk {
 
 interface Batch {
   readonly at: number;
-  readonly until: number;
+  /** Server ms; -Infinity: called back. */
+  until: number;
   left: number;
   taken: number;
 }
@@ -48,6 +49,8 @@ export interface Connection extends Waiter {
   readonly attempted: number;
   take(at: number, until: number, messages: number): void;
   revoke(): void;
+  /** Gives back what is in hand, and what the mta has of it once it says that it did not use it. */
+  recall(): void;
   /** Gives back what is in hand; `unusedSince`: only if nothing was taken since then (monotonic ms). */
   giveBack(unusedSince: number): void;
 }
@@ -153,6 +156,10 @@ export function openConnection(
       giveBack(() => true);
       desk.revoked(conn);
       call();
+    },
+    recall() {
+      giveBack(() => true);
+      for (const batch of batches) batch.until = Number.NEGATIVE_INFINITY;
     },
     giveBack(unusedSince) {
       if (usedAt <= unusedSince) giveBack(() => true);

@@ -2,6 +2,7 @@
 import type { ConnectionGrant, Exchanger, LaneKey, Limits } from "../../model/traffic.ts";
 import { counterName } from "../counter.ts";
 import type { Connection } from "./connection.ts";
+import type { Curbs } from "./curbs.ts";
 import type { LaneHolds, Waiter } from "./lane-holds.ts";
 import type { ServerTime } from "./server-time.ts";
 import type { Shares } from "./share.ts";
@@ -20,14 +21,13 @@ export interface Desk {
   readonly time: ServerTime;
   readonly usage: Usage;
   readonly shares: Shares;
+  readonly curbs: Curbs;
   readonly holds: LaneHolds;
   readonly pending: Map<number, Pending>;
   /** Connections that wait for more messages, by the number of the request. */
   readonly mores: Map<number, Connection>;
   readonly conns: Map<number, Connection>;
   monotonic(): number;
-  /** Limits of a path as they were told last. */
-  limits(lane: LaneKey, exchanger: Exchanger): Limits;
   /** Makes the connection that was asked for and hands it over with its first messages. */
   hand(pending: Pending, exchanger: Exchanger, limits: Limits, at: number, until: number, messages: number): void;
   /** Messages for a connection that waits for some. */

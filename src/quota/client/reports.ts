@@ -2,7 +2,7 @@
  * What attempts came to, added up by path until it is told: every second, and within a tenth of one when a reply may matter to back-off
  * rules. Bounded: what does not fit into a report of paths waits no longer than for the next one; samples of replies are cut.
  */
-import { pieces } from "./fit.ts";
+import { pieces } from "../fit.ts";
 import type { Outcome } from "../../model/outcome.ts";
 import type { Path } from "../../model/traffic.ts";
 import type { ClientMessage, PathReport, ReplySample } from "../messages.ts";

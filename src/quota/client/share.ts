@@ -1,12 +1,11 @@
 /**
  * What this process may take without the server: its share of each counter (messages.ts Share), of the windows that run and of later ones,
- * until the horizon. The rules, the stops and the share are those told last.
+ * until the horizon. The rules and the share are those told last. What measures leave of it is curbs.ts.
  */
-import { compileMask } from "../../model/mask.ts";
 import { type MxRule, type MxRules, matchRule } from "../../model/mx-rules.ts";
-import type { Exchanger, Hold, Limits } from "../../model/traffic.ts";
+import type { Limits } from "../../model/traffic.ts";
 import { DAY, DAY_PARTS, LENGTHS, WINDOWS, windowEnd, windowLimit, windowStart } from "../counter.ts";
-import type { ServerMessage, Stop } from "../messages.ts";
+import type { ServerMessage } from "../messages.ts";
 import { HAND_MS, paced } from "../pace.ts";
 import type { Usage } from "./usage.ts";
 
@@ -25,17 +24,15 @@ export interface Shares {
   /** 0: no share. */
   readonly members: number;
   tellRules(message: Extract<ServerMessage, { t: "rules" }>): void;
-  tellStops(stops: readonly Stop[]): void;
   tell(message: Extract<ServerMessage, { t: "shares" }>): void;
   /** The horizon has passed: there is no share any more. */
   forget(): void;
   /** Windows that begin from `time` (server ms) on are shared whether there is a stake or not: the server knows by then that we are lost. */
   aloneFrom(time: number): void;
   rule(mx: string, publicId: number): MxRule;
-  stop(site: string, publicId: number, exchanger: Exchanger, now: number): Hold | null;
   /** At least one. */
   connections(counter: string, limits: Limits): number;
-  /** `early`, `late`: bounds of the server's time now. */
+  /** `early`, `late`: bounds of the server's time now. They drift apart by seconds in minutes: what is void soon is so by the late one. */
   messages(counter: string, limits: Limits, early: number, late: number): ShareRoom;
 }
 
@@ -45,7 +42,6 @@ const UNLIMITED_MS = 60_000;
 export function openShares(usage: Usage): Shares {
   let rules: MxRules = [];
   let coming: MxRule[] = [];
-  let stops: readonly { stop: Stop; matches: (mx: string) => boolean }[] = [];
   let members = 0;
   let from = Number.POSITIVE_INFINITY;
   const stakes = new Map<string, number>();
@@ -68,9 +64,6 @@ export function openShares(usage: Usage): Shares {
       coming.push(...part);
       if (last) rules = coming;
     },
-    tellStops(told) {
-      stops = told.map((stop) => ({ stop, matches: compileMask(stop.site) }));
-    },
     tell({ members: told, all, shares }) {
       members = told;
       if (all) stakes.clear();
@@ -85,14 +78,6 @@ export function openShares(usage: Usage): Shares {
     },
     aloneFrom: (time) => void (from = time),
     rule: (mx, publicId) => matchRule(rules, mx, publicId),
-    stop(site, publicId, { mx }, now) {
-      for (const { stop, matches } of stops) {
-        if (stop.publicId !== null && stop.publicId !== publicId) continue;
-        if (stop.hold.until !== 0 && stop.hold.until <= now) continue;
-        if (stop.site === "" || stop.site === site || matches(mx)) return stop.hold;
-      }
-      return null;
-    },
     connections: (counter, limits) => Math.max(1, most(counter, limits.connections, false)),
     messages(counter, limits, early, late) {
       const at = Math.floor(early);
@@ -116,7 +101,7 @@ export function openShares(usage: Usage): Shares {
           const pace = paced(usage.pace(counter, w), share, LENGTHS[w], at);
           if (pace.left < 1) opensAt = Math.max(opensAt, pace.nextAt);
           left = Math.min(left, pace.left);
-          until = Math.min(until, at + HAND_MS);
+          until = Math.min(until, Math.floor(late) + HAND_MS);
         }
         messages = Math.min(messages, left);
       }

@@ -4,7 +4,7 @@
  */
 import { DAY, type Window, WINDOWS, windowStart } from "../counter.ts";
 import type { UsedCounter } from "../messages.ts";
-import { type Pace, giveBackTo, openPace, take } from "../pace.ts";
+import { type Pace, giveBackTo, openPace, partPassed, take } from "../pace.ts";
 
 interface Use {
   readonly starts: number[];
@@ -44,8 +44,8 @@ export interface Usage {
 /** A counter is forgotten when nothing of it runs any more; looked for each day, and when so many are known, then at twice as many. */
 const MANY = 2000;
 
-/** `passed`: which part of the first turn of a pace is over when the server is lost (pace.ts partPassed). */
-export function openUsage(passed: (counter: string) => number): Usage {
+/** `process`: shifts the turns of this process against those of others (pace.ts partPassed). */
+export function openUsage(process: string): Usage {
   const uses = new Map<string, Use>();
   let markedAt = 0;
   let many = MANY;
@@ -113,7 +113,10 @@ export function openUsage(passed: (counter: string) => number): Usage {
     connections: (counter) => uses.get(counter)?.conns ?? 0,
     pace(counter, window) {
       const use = useOf(counter);
-      use.paces ??= [openPace(markedAt, passed(counter)), openPace(markedAt, passed(counter))];
+      if (use.paces === null) {
+        const passed = partPassed(process, counter, markedAt);
+        use.paces = [openPace(markedAt, passed), openPace(markedAt, passed)];
+      }
       return use.paces[window];
     },
     debtOf: useOf,

@@ -6,7 +6,7 @@
 import type { ServerMessage } from "../messages.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
-type Kind = "count" | "number" | "text" | "list" | "numbers" | "object" | "flag" | "any" | "limits" | "index";
+type Kind = "count" | "number" | "text" | "list" | "numbers" | "texts" | "object" | "flag" | "any" | "limits" | "index";
 
 /** Field by field, what each message must have. */
 const MESSAGES: Readonly<Record<ServerMessage["t"], Readonly<Record<string, Kind>>>> = {
@@ -26,7 +26,7 @@ const MESSAGES: Readonly<Record<ServerMessage["t"], Readonly<Record<string, Kind
   limits: { conns: "numbers", limits: "object" },
   void: { conns: "numbers" },
   rules: { first: "flag", last: "flag", rules: "list" },
-  stops: { stops: "list" },
+  curbs: { all: "flag", curbs: "list", over: "texts" },
   shares: { seq: "count", members: "count", all: "flag", shares: "list" },
   pong: { id: "count", now: "number" },
   answer: { id: "count", data: "any" },
@@ -62,6 +62,8 @@ function is(value: unknown, kind: Kind): boolean {
       return Array.isArray(value) && value.every(isObject);
     case "numbers":
       return Array.isArray(value) && value.every(Number.isSafeInteger);
+    case "texts":
+      return Array.isArray(value) && value.every((each) => typeof each === "string");
     case "any":
       return value !== undefined;
   }

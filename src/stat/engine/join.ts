@@ -91,6 +91,8 @@ function takeHeld(books: Books, member: Member, hello: Hello, now: number): void
     if (known !== undefined && !same) dropConn(books, known);
     else if (known !== undefined) {
       known.granted = granted;
+      // Nor may it be taken back when its request is cancelled: what the member reports does not have it.
+      known.last = { id: 0, at: 0, messages: 0 };
       known.revoked = false;
       touched.add(known.counter);
       continue;

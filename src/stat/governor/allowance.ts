@@ -2,7 +2,7 @@
  * What may go under a course at its stage (course.ts): tighter limits, and how many messages are left in the running period. Nothing is
  * ever above what the MX rule gives. A course over many sites or public ids (wide) counts the messages of all of them together.
  */
-import type { BackOffLimits } from "../../model/reply-rules.ts";
+import { ALL_AS_IS, lowered, shareOf } from "../../model/back-off.ts";
 import type { Limits } from "../../model/traffic.ts";
 import { type Course, RAMP_STEPS } from "./course.ts";
 import { leftOfHour, leftOfMinute } from "./meter.ts";
@@ -25,8 +25,9 @@ export function allowCourse(course: Course, limits: Limits, now: number): Allowa
     const closedUntil = left > 0 ? 0 : Math.max(course.probeUntil, now + 1);
     return { limits: tight, connections: 1, messages: left, closedUntil };
   }
-  const wide = course.site === "" || course.publicId === null || course.kind === "suspension";
-  const perHour = course.stage === "ramp" && wide ? shareOf(course.base, rampShare(course)) : tight.messagesPerHour;
+  const wide = isWide(course);
+  const perHour =
+    course.stage === "ramp" && wide ? shareOf(course.base, rampShare(course.step)) : tight.messagesPerHour;
   const limited = perHour !== limits.messagesPerHour || wide;
   const smooth = limits.pacing === "smooth";
   const ofHour = limited && perHour > 0 ? leftOfHour(course.hour, perHour, smooth, now) : Infinity;
@@ -37,35 +38,23 @@ export function allowCourse(course: Course, limits: Limits, now: number): Allowa
   return { limits: tight, connections: tight.connections, messages: Math.min(ofHour, ofMinute), closedUntil: full };
 }
 
-function rampShare(course: Course): number {
-  return 2 ** (course.step - RAMP_STEPS);
+/** More than one site × public id. */
+export function isWide({ site, publicId, kind }: Pick<Course, "site" | "publicId" | "kind">): boolean {
+  return site === "" || publicId === null || kind === "suspension";
 }
 
-function shareOf(normal: number, share: number): number {
-  return Math.max(1, Math.floor(normal * share));
+/** Of the limits, at a step of the ramp. */
+export function rampShare(step: number): number {
+  return 2 ** (step - RAMP_STEPS);
 }
 
-/** Never above what is given, where that is a limit. */
 function tighten(course: Course, limits: Limits): Limits {
   if (course.stage === "probe") {
     const messagesPerConnection = Math.min(limits.messagesPerConnection, course.remedy.probe);
     return { ...limits, connections: 1, messagesPerConnection };
   }
-  const share = { share: rampShare(course), value: 0 };
-  const asIs = { share: 1, value: 0 };
-  const second: BackOffLimits =
-    course.stage === "ramp"
-      ? { connections: share, messagesPerConnection: asIs, messagesPerMinute: asIs, messagesPerHour: share }
-      : course.remedy.limits;
-  const lower = (normal: number, amount: BackOffLimits["connections"], base: number): number => {
-    if (amount.value > 0) return normal > 0 ? Math.min(normal, amount.value) : amount.value;
-    return amount.share >= 1 ? normal : shareOf(normal || base, amount.share);
-  };
-  return {
-    ...limits,
-    connections: lower(limits.connections, second.connections, 1),
-    messagesPerConnection: lower(limits.messagesPerConnection, second.messagesPerConnection, 1),
-    messagesPerMinute: lower(limits.messagesPerMinute, second.messagesPerMinute, course.base / 60),
-    messagesPerHour: lower(limits.messagesPerHour, second.messagesPerHour, course.base),
-  };
+  const share = { share: rampShare(course.step), value: 0 };
+  const second =
+    course.stage === "ramp" ? { ...ALL_AS_IS, connections: share, messagesPerHour: share } : course.remedy.limits;
+  return lowered(limits, second, course.base);
 }

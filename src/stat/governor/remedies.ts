@@ -1,12 +1,12 @@
 /** What is done where no rule of a file says it: the circuit breaker, and the way back after a suspension. */
+import { ALL_AS_IS } from "../../model/back-off.ts";
 import type { Remedy } from "../../model/reply-rules.ts";
 
-const AS_IS = { share: 1, value: 0 };
 const DAY = 86_400_000;
 
 const PLAIN: Remedy = {
   action: "stop",
-  limits: { connections: AS_IS, messagesPerConnection: AS_IS, messagesPerMinute: AS_IS, messagesPerHour: AS_IS },
+  limits: ALL_AS_IS,
   durationMs: 60_000,
   mostMs: DAY,
   probe: 5,

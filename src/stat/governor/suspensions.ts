@@ -3,7 +3,7 @@
  * ends, by its time or because it is resumed, what it stopped comes back over a ramp (course.ts) and never as a wave. The list is the
  * database's; here is what was in force last, so that a resume while no server ran is seen too.
  */
-import { compileMask } from "../../model/mask.ts";
+import { type PathTest, pathTest } from "../../model/mask.ts";
 import type { Suspension } from "../contract.ts";
 import { type Course, beginCourse, startRamp } from "./course.ts";
 import { AFTER_SUSPENSION } from "./remedies.ts";
@@ -16,6 +16,8 @@ export interface Suspensions {
   /** Replaces the list; true when something changed. */
   set(list: readonly Suspension[], now: number): boolean;
   active(): readonly Suspension[];
+  /** Messages an hour that went where it is, before it began. */
+  baseOf(suspension: Suspension): number;
   ramps(): readonly Course[];
   nextAt(): number;
   /** Ends what is over; true when something changed. */
@@ -36,7 +38,8 @@ const KNOWN_MOST = 10_000;
 /** Suspensions that are looked at; a hand sets no more. */
 const LIST_MOST = 1000;
 /** A shorter stop holds no wave back. */
-const SHORT_MS = 60_000;
+export const SHORT_MS = 60_000;
+
 /** `baseOf`: messages an hour that went where the suspension is, before it began. */
 export function createSuspensions(baseOf: (suspension: Suspension) => number): Suspensions {
   let active = new Map<number, { readonly suspension: Suspension; readonly base: number }>();
@@ -104,6 +107,7 @@ export function createSuspensions(baseOf: (suspension: Suspension) => number): S
       return !same && changed();
     },
     active: () => [...active.values()].map(({ suspension }) => suspension),
+    baseOf: ({ id }) => active.get(id)?.base ?? 0,
     ramps: () => ramps,
     nextAt() {
       let next = Infinity;
@@ -125,16 +129,6 @@ export function createSuspensions(baseOf: (suspension: Suspension) => number): S
       changed();
     },
   };
-}
-
-type PathTest = (site: string, mx: string, publicId: number) => boolean;
-
-/** Whether a suspension is for a path; also for who asks which sites it stops. */
-export function pathTest(of: { readonly site: string; readonly publicId: number | null }): PathTest {
-  const wanted = of.site.toLowerCase();
-  const mask = compileMask(wanted);
-  const here = (site: string, mx: string): boolean => wanted === "" || site.toLowerCase() === wanted || mask(mx);
-  return (site, mx, publicId) => (of.publicId === null || of.publicId === publicId) && here(site, mx);
 }
 
 function isSame(a: Suspension | undefined, b: Suspension): boolean {

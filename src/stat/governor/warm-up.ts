@@ -48,6 +48,8 @@ export interface WarmUp {
   /** Public ids that may go on, and the pauses that are over. */
   tick(now: number): { readonly opened: readonly number[]; readonly resumed: readonly WarmUpState[] };
   states(now: number): readonly WarmUpState[];
+  /** Each with what keeps everything of it now, or null. */
+  holds(now: number): readonly { readonly state: WarmUpState; readonly hold: Hold | null }[];
   /** The clock was set by `delta` and says `now`. */
   shift(delta: number, now: number): void;
   snapshot(): unknown;
@@ -144,25 +146,10 @@ export function createWarmUp(): WarmUp {
       turn(entry, now);
       const plan = planOf(entry);
       if (plan === 0) return FREE;
-      const ofDay = entry.paused === "" ? Math.max(0, plan - entry.sent) : 0;
-      const ofHour = Math.max(0, Math.ceil(plan / 6) - entry.sentInHour);
-      const messages = Math.min(ofDay, ofHour);
-      if (messages > 0) return { messages, hold: null };
-      const until = ofDay === 0 ? entry.dayAt + DAY : entry.hourAt + HOUR;
-      entry.closedUntil = entry.closedUntil === 0 ? until : Math.min(until, entry.closedUntil);
-      const { settings, day, paused } = entry;
-      const today = `day ${day + 1} of ${settings.plan.length} of the warm-up`;
-      const why =
-        paused !== ""
-          ? `paused until tomorrow: ${paused}`
-          : ofDay === 0
-            ? `all ${plan} messages of the day are sent`
-            : `this hour's ${Math.ceil(plan / 6)} of ${plan} messages are sent`;
-      const since = paused === "" ? (ofDay === 0 ? entry.dayAt : entry.hourAt) : entry.pausedSince;
-      return {
-        messages: 0,
-        hold: { kind: "warm-up", by: `warm-up ${publicId} ${settings.mx}`, text: `${today}: ${why}`, since, until },
-      };
+      const allowance = allowanceOf(entry, plan);
+      const until = allowance.hold?.until ?? 0;
+      if (until > 0) entry.closedUntil = entry.closedUntil === 0 ? until : Math.min(until, entry.closedUntil);
+      return allowance;
     },
     granted(publicId, mx, messages, now) {
       const entry = find(publicId, mx);
@@ -209,6 +196,12 @@ export function createWarmUp(): WarmUp {
       for (const entry of entries.values()) turn(entry, now);
       return [...entries.values()].map(stateOf);
     },
+    holds(now) {
+      for (const entry of entries.values()) turn(entry, now);
+      return [...entries.values()]
+        .filter((entry) => planOf(entry) > 0)
+        .map((entry) => ({ state: stateOf(entry), hold: allowanceOf(entry, planOf(entry)).hold }));
+    },
     shift(delta, now) {
       const before = now - delta;
       for (const entry of entries.values()) {
@@ -238,6 +231,30 @@ export function createWarmUp(): WarmUp {
 /** 0: warm. */
 function planOf({ settings, day }: Entry): number {
   return settings.plan[day] ?? 0;
+}
+
+function allowanceOf(entry: Entry, plan: number): WarmUpAllowance {
+  const ofDay = entry.paused === "" ? Math.max(0, plan - entry.sent) : 0;
+  const ofHour = Math.max(0, hourOf(plan) - entry.sentInHour);
+  const messages = Math.min(ofDay, ofHour);
+  if (messages > 0) return { messages, hold: null };
+  const until = ofDay === 0 ? entry.dayAt + DAY : entry.hourAt + HOUR;
+  const { settings, day, paused } = entry;
+  const today = `day ${day + 1} of ${settings.plan.length} of the warm-up`;
+  const why =
+    paused !== ""
+      ? `paused until tomorrow: ${paused}`
+      : ofDay === 0
+        ? `all ${plan} messages of the day are sent`
+        : `this hour's ${hourOf(plan)} of ${plan} messages are sent`;
+  const since = paused === "" ? (ofDay === 0 ? entry.dayAt : entry.hourAt) : entry.pausedSince;
+  const by = `warm-up ${settings.publicId} ${settings.mx}`;
+  return { messages: 0, hold: { kind: "warm-up", by, text: `${today}: ${why}`, since, until } };
+}
+
+/** Of a day's messages those that may go in one hour. */
+export function hourOf(plan: number): number {
+  return Math.ceil(plan / 6);
 }
 
 function startOf(at: number, ms: number): number {
