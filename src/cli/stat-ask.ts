@@ -18,7 +18,7 @@ export type Ask = (
 
 const TIMEOUT_MS = 3000;
 
-export function askOf(settings: Settings): Ask {
+export function askOf(settings: Settings, timeoutMs: number = TIMEOUT_MS): Ask {
   const { stat, dataDir } = settings;
   return async (what, args) => {
     try {
@@ -33,7 +33,7 @@ export function askOf(settings: Settings): Ask {
         clock: systemClock,
         name: "command",
       };
-      return { data: await askStat(options, what, args, TIMEOUT_MS) };
+      return { data: await askStat(options, what, args, timeoutMs) };
     } catch (error) {
       return { why: told(error) };
     }

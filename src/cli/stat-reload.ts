@@ -8,9 +8,12 @@ import { harmless } from "../model/harmless.ts";
 import type { ReloadAnswer } from "../quota/answers.ts";
 import { asked, askOf } from "./stat-ask.ts";
 
+/** The server that is asked gives the others a moment first (stat/reload.ts). */
+const TIMEOUT_MS = 8_000;
+
 /** Prints what came of it; the exit code. Faults: SETTINGS_*. */
 export async function statReload(config: string | undefined, json: boolean): Promise<number> {
-  const found = await asked<ReloadAnswer>(askOf(loadSettings(config, process.env)), "reload", {});
+  const found = await asked<ReloadAnswer>(askOf(loadSettings(config, process.env), TIMEOUT_MS), "reload", {});
   if ("why" in found) {
     console.error(`postilion: ${found.refused ? "nothing has changed: " : ""}${found.why}`);
     return EXIT.fault;

@@ -35,8 +35,8 @@ export interface Reloading {
 
 /** PostgreSQL takes 8,000 octets; a character has up to four. */
 const MOST_PROBLEM = 1500;
-/** Who asks waits for 3 s (cli/stat-ask.ts). */
-const PATIENCE_MS = 1500;
+/** Less than who asks has (cli/stat-reload.ts). Reading takes some 50 ms. */
+const PATIENCE_MS = 3000;
 const MOST_ORDERS = 100;
 /** In an answer; the log has all of them. */
 const MOST_WARNINGS = 100;

@@ -49,7 +49,7 @@ test("who says nothing is waited for for a moment, and counted", async () => {
   expect(b.reads).toBe(1);
   await a.clock.advance(0);
   b.told.forEach(a.reloading.heard);
-  await a.clock.advance(1500);
+  await a.clock.advance(3000);
   expect(await order).toMatchObject({ others: [{ server: "b:7777", problem: "", same: true }], silent: 2 });
   // Too late, and twice: nothing waits for it any more.
   b.told.forEach(a.reloading.heard);
@@ -60,7 +60,7 @@ test("a database that does not take the notice, or never answers, costs the orde
   expect(await broken.reloading.order()).toMatchObject({ rules: 61, others: [], silent: 1 });
   const silent = one("a", { tell: () => new Promise(() => {}) });
   const order = silent.reloading.order();
-  await silent.clock.advance(1500);
+  await silent.clock.advance(3000);
   expect(await order).toMatchObject({ rules: 61, silent: 1 });
   // Told by another, it cannot answer: that is in the log.
   broken.reloading.heard(JSON.stringify({ t: "read", id: "b-1", by: "b" }));

@@ -91,7 +91,7 @@ function ask<T>({ running: { port } }: Server, what: QueryName, args: Record<str
     clock: systemClock,
     name: "test",
   };
-  return askStat(options, what, args, 5000) as Promise<T>;
+  return askStat(options, what, args, 8000) as Promise<T>;
 }
 
 async function member({ running: { port } }: Server, name = "m1/0"): Promise<RawClient> {
