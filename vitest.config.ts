@@ -1,24 +1,26 @@
 import { defineConfig } from "vitest/config";
 import { LongestFirst } from "./test/support/longest-first.ts";
 
-/** Tables of input and output: nothing of a process is changed, so a worker takes one file after the other. */
-const PURE = ["base", "bench", "config", "http", "model", "render", "smtp"].map((name) => `test/${name}/**/*.test.ts`);
+/** What starts whole processes, and what is about the process itself: each file has a worker of its own. The others take turns in one. */
+const ALONE = ["appliance", "interop", "demo", "watchdog"].map((name) => `test/${name}/**/*.test.ts`);
+ALONE.push("test/service.test.ts");
+
+const common = {
+  // Longer than until() waits, which says for what.
+  testTimeout: 60_000,
+  hookTimeout: 90_000,
+};
 
 export default defineConfig({
   test: {
+    globalSetup: ["test/support/global.ts"],
     sequence: { sequencer: LongestFirst },
     // Files share two cores with PostgreSQL and the processes they start, and wait for these most of the time.
     maxWorkers: 3,
-    // Longer than until() waits, which says for what.
-    testTimeout: 60_000,
-    hookTimeout: 90_000,
     reporters: ["default"],
     projects: [
-      { extends: true, test: { name: "pure", include: PURE, isolate: false } },
-      {
-        extends: true,
-        test: { name: "whole", include: ["test/**/*.test.ts"], exclude: PURE, globalSetup: ["test/support/global.ts"] },
-      },
+      { test: { ...common, name: "alone", include: ALONE } },
+      { test: { ...common, name: "shared", include: ["test/**/*.test.ts"], exclude: ALONE, isolate: false } },
     ],
   },
 });
