@@ -100,6 +100,8 @@ export async function submit(
     content: newsletter(),
     from: { name: "News", address: `news@${options.signed ? "signed" : "plain"}.example` },
     listUnsubscribe: true,
+    // What it is compared with rewrites no links; `micro` has what they cost.
+    tracking: false,
     retrySchedule: [1],
   });
   const lines: string[] = [];

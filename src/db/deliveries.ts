@@ -12,6 +12,8 @@ export interface NewDelivery extends DeliverySettings {
   readonly contentHash: Uint8Array;
   /** Content as JSON. */
   readonly contentBody: string;
+  /** JSON of model ContentLink[]; absent or null: the content is not tracked. Kept with the content when that is new. */
+  readonly contentLinks?: string | null;
   readonly fromAddress: string;
 }
 
@@ -38,7 +40,8 @@ export interface DeliveryRecord extends DeliverySettings {
 export async function createDelivery(sql: AnySql, d: NewDelivery): Promise<number> {
   const [row] = await sql<{ id: number }[]>`
     with kept as (
-      insert into content (hash, body) values (${d.contentHash}, ${d.contentBody}) on conflict do nothing
+      insert into content (hash, body, links) values (${d.contentHash}, ${d.contentBody}, ${d.contentLinks ?? null}::text::jsonb)
+      on conflict do nothing
     )
     insert into delivery (name, content_hash, from_address, priority, weight, affinity, in_doubt, retry, validity, not_before, not_after)
     values (${d.name}, ${d.contentHash}, ${d.fromAddress}, ${PRIORITIES.indexOf(d.priority)}, ${d.weight}, ${d.affinity}, ${d.inDoubt},

@@ -77,6 +77,21 @@ export async function deleteStop(sql: AnySql, deliveryId: number, link: number):
   return row === undefined ? null : kept(row);
 }
 
+/**
+ * The links of a delivery's content as they were kept with it; else the content, as JSON, for whoever can find them there. null: there is no
+ * such delivery.
+ */
+export async function linksOrContent(
+  sql: AnySql,
+  deliveryId: number,
+): Promise<{ readonly links: ContentLink[] } | { readonly content: string } | null> {
+  const [row] = await sql<{ links: ContentLink[] | null; content: string | null }[]>`
+    select c.links, case when c.links is null then c.body end as content
+    from delivery d join content c on c.hash = d.content_hash where d.id = ${deliveryId}`;
+  if (row === undefined) return null;
+  return row.links === null ? { content: row.content ?? "" } : { links: row.links };
+}
+
 /** The links of a delivery's content, [] when it is not tracked. null: there is no such delivery. */
 export async function linksOf(sql: AnySql, deliveryId: number): Promise<readonly ContentLink[] | null> {
   const [row] = await sql<{ links: readonly ContentLink[] | null }[]>`

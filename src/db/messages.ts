@@ -237,7 +237,8 @@ export async function createMessage(
   const date = (ms: number | null): Date | null => (ms === null ? null : new Date(ms));
   const [row] = await sql<{ delivery_id: number; status: number; reason: string | null }[]>`
     with kept as (
-      insert into content (hash, body) values (${m.contentHash}, ${m.contentBody}) on conflict do nothing
+      insert into content (hash, body, links) values (${m.contentHash}, ${m.contentBody}, ${m.contentLinks ?? null}::text::jsonb)
+      on conflict do nothing
     ), d as (
       insert into delivery (name, content_hash, from_address, volume, state, priority, weight, affinity, in_doubt, retry, validity,
         not_before, not_after, started_at, deadline)

@@ -13,6 +13,7 @@ import type { ApiContext, ApiDeps } from "./context.ts";
 import { addDeliveryRoutes } from "./deliveries.ts";
 import { openGate } from "./route/gate.ts";
 import { addHealthRoutes } from "./health.ts";
+import { addLinkRoutes } from "./links.ts";
 import { addMessageRoutes } from "./messages.ts";
 import { addMirrorRoute } from "./mirror.ts";
 import { addPreviewRoute } from "./preview.ts";
@@ -67,7 +68,7 @@ export async function buildApi(deps: ApiDeps): Promise<Server> {
     defaults: {
       affinities: settings.mta.affinities.map((affinity) => affinity.name),
       returnPathDomain: settings.returnPathDomain,
-      trackingUrl: settings.tracking.url,
+      tracking: settings.tracking,
       contentLimitBytes: settings.web.contentLimitBytes,
     },
     explain: explainDatabase,
@@ -83,6 +84,7 @@ export async function buildApi(deps: ApiDeps): Promise<Server> {
   addSuspensionRoutes(context);
   addReactionRoutes(context);
   addTrackingEventsRoute(context);
+  addLinkRoutes(context);
   addStopRoutes(context);
   addMirrorRoute(context);
   addWhyRoutes(context);

@@ -1,35 +1,56 @@
 /** From a request to model Content and settings: everything that is wrong with it is collected, then told at once. */
 import { createHash } from "node:crypto";
-import type { Content, DeliverySettings, Mailbox } from "../model/delivery.ts";
+import type { TrackingSettings } from "../config/tracking-settings.ts";
+import type { Content, ContentLink, DeliverySettings, Mailbox } from "../model/delivery.ts";
 import { DEFAULT_RETRY_SCHEDULE, DEFAULT_VALIDITY } from "../model/delivery.ts";
 import { Problem, type ProblemItem } from "../http/problem.ts";
 import { domainRefusal, parseAddress, toAsciiDomain } from "../smtp/addresses.ts";
 import { affinityRefusal } from "./affinity.ts";
 import type { ContentRequest, NewDeliveryRequest } from "./requests.ts";
 import { isDeeperThan, MOST_DEPTH } from "./intake/rows.ts";
+import { readTracking } from "./tracking-request.ts";
 
 /** What of the settings a delivery falls back to. */
 export interface Defaults {
   readonly affinities: readonly string[];
   readonly returnPathDomain: string;
-  /** Base of one-click unsubscribe, '' for none. */
-  readonly trackingUrl: string;
+  readonly tracking: Pick<TrackingSettings, "url" | "domains" | "clicks" | "opens">;
   readonly contentLimitBytes: number;
 }
 
-/** What is wrong with a content beyond its shape: templates, headers, sizes of its parts. */
-export type CheckContent = (content: Content) => readonly ProblemItem[];
+/** What is wrong with a content beyond its shape (templates, headers, sizes of its parts), and its links: none where it is not tracked. */
+export type CheckContent = (content: Content) => {
+  readonly problems: readonly ProblemItem[];
+  readonly links: readonly ContentLink[];
+};
 
-/** Finds nothing wrong again in what was found good before: a receipt is sent a thousand times with one content. Bounded. */
-export function rememberGood(check: CheckContent): (content: Content, hash: Buffer) => readonly ProblemItem[] {
-  const good = new Set<string>();
+export interface Examined {
+  readonly problems: readonly ProblemItem[];
+  /** JSON of ContentLink[], null where the content is not tracked. */
+  readonly links: string | null;
+}
+
+/** Of links as JSON. */
+const MOST_REMEMBERED = 32 * 1024 * 1024;
+
+/** Does not look again at what was found good before: a receipt is sent a thousand times with one content. Bounded. */
+export function rememberGood(check: CheckContent): (content: Content, hash: Buffer) => Examined {
+  const good = new Map<string, Examined>();
+  let size = 0;
   return (content, hash) => {
     const key = hash.toString("base64");
-    if (good.has(key)) return [];
-    const items = check(content);
-    if (good.size >= 10_000) good.clear();
-    if (items.length === 0) good.add(key);
-    return items;
+    const known = good.get(key);
+    if (known !== undefined) return known;
+    const { problems, links } = check(content);
+    const examined: Examined = { problems, links: content.tracking === undefined ? null : JSON.stringify(links) };
+    if (problems.length > 0) return examined;
+    if (good.size >= 10_000 || size > MOST_REMEMBERED) {
+      good.clear();
+      size = 0;
+    }
+    good.set(key, examined);
+    size += examined.links?.length ?? 0;
+    return examined;
   };
 }
 
@@ -48,6 +69,7 @@ type Sending = Pick<
   | "listUnsubscribe"
   | "feedbackId"
   | "priority"
+  | "tracking"
 >;
 
 export interface Prepared {
@@ -56,9 +78,10 @@ export interface Prepared {
   readonly contentBody: string;
   /** SHA-256 of contentBody. */
   readonly contentHash: Buffer;
+  readonly contentLinks: string | null;
 }
 
-/** `prefix` is the path of the content in the request: `content.` or ''. Throws Problem 400 or 413. */
+/** `prefix` is the path of the content in the request: `content.`, or '' for a single message. Throws Problem 400 or 413. */
 export function prepare(
   request: Sending,
   given: ContentRequest,
@@ -83,6 +106,7 @@ export function prepare(
   }
   if (isDeeperThan(given.globals ?? {}, MOST_DEPTH)) wrong(`${prefix}globals`, `is nested deeper than ${MOST_DEPTH}`);
 
+  const tracking = readTracking(request.tracking, defaults.tracking, prefix === "", wrong);
   const settings: DeliverySettings = {
     affinity,
     priority: request.priority,
@@ -97,6 +121,7 @@ export function prepare(
   const content: Content = {
     subject: given.subject,
     html: given.html ?? "",
+    ...(given.amp === undefined || given.amp === "" ? {} : { amp: given.amp }),
     text: given.text === false ? "" : (given.text ?? ""),
     textFromHtml: given.text === undefined,
     from,
@@ -110,8 +135,9 @@ export function prepare(
     ],
     globals: given.globals ?? {},
     returnPathDomain,
-    listUnsubscribe: readUnsubscribe(request.listUnsubscribe, defaults, returnPathDomain),
+    listUnsubscribe: readUnsubscribe(request.listUnsubscribe, tracking?.url ?? defaults.tracking.url, returnPathDomain),
     feedbackId: request.feedbackId ?? "",
+    ...(tracking === null ? {} : { tracking }),
   };
   const contentBody = JSON.stringify(content);
   const bytes = Buffer.byteLength(contentBody);
@@ -122,13 +148,14 @@ export function prepare(
     );
   }
   const contentHash = createHash("sha256").update(contentBody).digest();
-  errors.push(...check(content, contentHash).map((item) => ({ ...item, path: place(item.path, prefix) })));
+  const { problems, links } = check(content, contentHash);
+  errors.push(...problems.map((item) => ({ ...item, path: place(item.path, prefix) })));
   if (errors.length > 0) throw refusal(errors);
-  return { settings, content, contentBody, contentHash };
+  return { settings, content, contentBody, contentHash, contentLinks: links };
 }
 
 /** Fields of Content that a request has outside of its `content`. */
-const OUTSIDE = ["from", "replyTo", "returnPathDomain", "listUnsubscribe", "feedbackId"];
+const OUTSIDE = ["from", "replyTo", "returnPathDomain", "listUnsubscribe", "feedbackId", "tracking"];
 
 function place(path: string, prefix: string): string {
   return OUTSIDE.some((name) => path === name || path.startsWith(`${name}.`)) ? path : `${prefix}${path}`;
@@ -180,13 +207,13 @@ function readDomain(text: string, path: string, wrong: Wrong): string {
 
 function readUnsubscribe(
   asked: NewDeliveryRequest["listUnsubscribe"],
-  defaults: Defaults,
+  base: string,
   returnPathDomain: string,
 ): Content["listUnsubscribe"] {
   if (asked === undefined || asked === false) return null;
   const own = asked === true ? {} : asked;
   return {
-    url: (own.url ?? defaults.trackingUrl).replace(/\/+$/, ""),
+    url: (own.url ?? base).replace(/\/+$/, ""),
     mailtoDomain: own.mailtoDomain ?? returnPathDomain,
   };
 }

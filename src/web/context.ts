@@ -5,7 +5,7 @@ import type { Settings } from "../config/settings.ts";
 import type { Sql } from "../db/sql.ts";
 import type { IdPool } from "../db/volumes.ts";
 import type { Problem } from "../http/problem.ts";
-import type { Content } from "../model/delivery.ts";
+import type { Content, ContentLink } from "../model/delivery.ts";
 import type { TokenKeyRing } from "../model/token.ts";
 import type { Preview as Rendered } from "../render/compose.ts";
 import type { CheckContent, Defaults, rememberGood } from "./content.ts";
@@ -17,7 +17,7 @@ import type { RouteContext } from "./route/route.ts";
 /** Renders one message; a string is the reason why it cannot be. */
 export type Preview = (
   content: Content,
-  recipient: { readonly address: string; readonly variables: string },
+  recipient: { readonly address: string; readonly variables: string; readonly deliveryId: number },
 ) => Promise<Rendered | string>;
 
 /** What redirection servers and web agree on, as the files have it now. */
@@ -37,6 +37,8 @@ export interface ApiDeps {
   /** What the renderer says of a content, and one message of it. */
   readonly checkContent: CheckContent;
   readonly preview: Preview;
+  /** The links of a content, tracked or not. */
+  readonly linksOf: (content: Content) => readonly ContentLink[];
   /** Asks the statistics server (quota/link/ask.ts); absent: none is asked. */
   readonly askStat?: AskStat;
   /** Where mail to a domain goes; absent: the DNS of the settings is asked. */

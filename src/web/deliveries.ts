@@ -55,6 +55,7 @@ export function addDeliveryRoutes(context: ApiContext): void {
           fromAddress: prepared.content.from.address,
           contentHash: prepared.contentHash,
           contentBody: prepared.contentBody,
+          contentLinks: prepared.contentLinks,
         });
         if (ids !== null) await insertRows(tx, id, ids, rows, context.settings.mta.partSize);
         if (body.start) await changeState(tx, id, "start", "", token.name);

@@ -30,6 +30,7 @@ export function addPreviewRoute(context: ApiContext): void {
       const made = await context.preview(JSON.parse(stored) as Content, {
         address: parsed.address,
         variables: JSON.stringify(body.variables ?? {}),
+        deliveryId: params.id,
       });
       if (typeof made === "string") throw new Problem(422, made, { errors: [{ path: "variables", message: made }] });
       const raw = Buffer.from(made.raw);
@@ -37,6 +38,7 @@ export function addPreviewRoute(context: ApiContext): void {
       return {
         subject: made.subject,
         html: made.html,
+        ...(made.amp === "" ? {} : { amp: made.amp }),
         text: made.text,
         headers: head
           .replaceAll(/\r\n(?=[ \t])/g, "")

@@ -4,19 +4,20 @@
  */
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
-import { checkContent } from "../render/check.ts";
+import { checkContent, examineContent, linksOfContent } from "../render/check.ts";
 import { compileContent } from "../render/compose.ts";
 import type { ApiDeps } from "./context.ts";
 
-export function openRenderer(clock: Clock): Pick<ApiDeps, "checkContent" | "preview"> {
+export function openRenderer(clock: Clock): Pick<ApiDeps, "checkContent" | "preview" | "linksOf"> {
   const keys = { token: [{ id: 255, secret: randomBytes(32) }], dkim: [] };
   return {
-    checkContent,
-    async preview(content, { address, variables }) {
+    checkContent: examineContent,
+    linksOf: linksOfContent,
+    async preview(content, { address, variables, deliveryId }) {
       // Checked when it was submitted, but perhaps by an older version of us.
       const [problem] = checkContent(content);
       if (problem !== undefined) return `${problem.path}: ${problem.message}`;
-      return compileContent(content, keys).preview({ id: 0, address, variables, delivery: 0 }, clock.now());
+      return compileContent(content, keys).preview({ id: 0, address, variables, delivery: deliveryId }, clock.now());
     },
   };
 }

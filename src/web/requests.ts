@@ -26,6 +26,7 @@ const fields = z.record(z.string(), z.unknown());
 const contentShape = {
   subject: z.string().max(4000).describe("Template"),
   html: z.string().optional().describe("Template"),
+  amp: z.string().optional().describe("Template of an AMP document, for programs that show it"),
   text: z
     .union([z.string(), z.literal(false)], "must be a template, or false for none")
     .optional()
@@ -98,6 +99,23 @@ const sendingShape = {
     ])
     .optional(),
   feedbackId: z.string().max(255).optional(),
+  tracking: z
+    .union(
+      [
+        z.boolean(),
+        z.strictObject({
+          clicks: z.boolean().optional().describe("Links of the HTML and AMP parts"),
+          opens: z.boolean().optional().describe("The open pixel"),
+          textLinks: z.boolean().default(false).describe("URLs of the text part too"),
+          urlLabels: z.boolean().default(false).describe("Also links whose label is a URL"),
+          anonymous: z.boolean().default(false).describe("No recipient in links and pixel"),
+          trap: z.boolean().default(false).describe("A link nobody sees, to know machines by"),
+          url: short.optional().describe("tracking.url of the settings, or one of tracking.domains"),
+        }),
+      ],
+      "must be true, false, or an object",
+    )
+    .optional(),
 };
 
 export const content = z.strictObject(contentShape);

@@ -41,6 +41,7 @@ export function addSendRoute(context: ApiContext): void {
           fromAddress: prepared.content.from.address,
           contentHash: prepared.contentHash,
           contentBody: prepared.contentBody,
+          contentLinks: prepared.contentLinks,
           id: firstId,
           address: to.address,
           domain: domainOf(to.address),

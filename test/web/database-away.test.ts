@@ -15,8 +15,9 @@ const server = await buildApi({
   log: { ...silentLog, error: (fields) => void reported.push(fields) },
   clock: systemClock,
   version: "test",
-  checkContent: () => [],
+  checkContent: () => ({ problems: [], links: [] }),
   preview: async () => "",
+  linksOf: () => [],
 });
 afterAll(async () => {
   await server.close();

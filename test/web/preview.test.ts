@@ -57,6 +57,7 @@ test("line feeds in whatever becomes a header are refused, and headers that are 
 test("a preview is the message as it would be sent, with all its parts", async () => {
   const id = await api.delivery({
     listUnsubscribe: true,
+    tracking: false,
     content: { ...CONTENT, text: undefined, html: "<p>Hello <b>{{first}}</b></p>" },
   });
   const answer = await api.post(`/v1/deliveries/${id}/preview`, {
