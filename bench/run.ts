@@ -56,6 +56,11 @@ const BENCHES: readonly Row[] = [
     load: async () => (await import("./stat.ts")).stat,
   },
   {
+    name: "redirector",
+    about: "durable clicks a second on one core, against a bare server that syncs as much and knows nothing",
+    load: async () => (await import("./redirector.ts")).redirector,
+  },
+  {
     name: "quota-sim",
     about: "the real quota engine and client on virtual time, with everything that breaks, against an oracle",
     load: async () => (await import("./quota-sim.ts")).quotaSim,

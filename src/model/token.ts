@@ -6,8 +6,9 @@
  * 19 bytes, 31 characters of RFC 4648 base32 in lower case without padding: servers that fold the case of a local part do not
  * break it, and with `b+` before it stays within the 64 octets of RFC 5321 §4.5.3.1.1. 80 bits leave a forger 2^80 guesses a message id.
  */
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
 import { fromBase32, toBase32 } from "./base32.ts";
+import { BLOCK, digest, openPads } from "./hmac.ts";
 
 export interface TokenKey {
   /** 0…255; names the key inside the token. */
@@ -19,6 +20,10 @@ export interface TokenKey {
 export type TokenKeyRing = readonly TokenKey[];
 
 const TOKEN_LENGTH = 31;
+/** Key id and message id; what stands behind them. */
+const SIGNED_BYTES = 9;
+const MAC_BYTES = 10;
+const padsOf = openPads(new Uint8Array(0), SIGNED_BYTES);
 
 /** A text that differs when the keys do. Holds the secrets. */
 export function ringMark(ring: TokenKeyRing): string {
@@ -31,7 +36,7 @@ export function signToken(key: TokenKey, messageId: number): string {
   bytes[0] = key.id;
   bytes.writeUInt32BE(Math.floor(messageId / 0x1_0000_0000), 1);
   bytes.writeUInt32BE(messageId >>> 0, 5);
-  mac(key, bytes).copy(bytes, 9, 0, 10);
+  bytes.write(mac(key, bytes), SIGNED_BYTES, MAC_BYTES, "latin1");
   return toBase32(bytes);
 }
 
@@ -40,13 +45,18 @@ export function verifyToken(ring: TokenKeyRing, token: string): number | null {
   const bytes = token.length === TOKEN_LENGTH ? fromBase32(token) : null;
   if (bytes === null) return null;
   const key = ring.find((k) => k.id === bytes[0]);
-  const expected = mac(key ?? { id: 0, secret: new Uint8Array(32) }, bytes).subarray(0, 10);
-  const genuine = timingSafeEqual(expected, bytes.subarray(9));
+  const expected = Buffer.from(mac(key ?? NO_KEY, bytes), "latin1").subarray(0, MAC_BYTES);
+  const genuine = timingSafeEqual(expected, bytes.subarray(SIGNED_BYTES));
   if (!genuine || key === undefined) return null;
   const id = bytes.readUInt32BE(1) * 0x1_0000_0000 + bytes.readUInt32BE(5);
   return Number.isSafeInteger(id) ? id : null;
 }
 
-function mac(key: TokenKey, bytes: Buffer): Buffer {
-  return createHmac("sha256", key.secret).update(bytes.subarray(0, 9)).digest();
+const NO_KEY: TokenKey = { id: 0, secret: new Uint8Array(32) };
+
+/** An octet a character. */
+function mac(key: TokenKey, bytes: Buffer): string {
+  const pads = padsOf(key);
+  bytes.copy(pads.inner, BLOCK, 0, SIGNED_BYTES);
+  return digest(pads, BLOCK + SIGNED_BYTES);
 }

@@ -1,4 +1,6 @@
+import { createHmac } from "node:crypto";
 import { expect, test } from "vitest";
+import { fromBase32 } from "../../src/model/base32.ts";
 import { signToken, verifyToken } from "../../src/model/token.ts";
 
 const key = { id: 1, secret: Buffer.alloc(32, 7) };
@@ -11,6 +13,13 @@ test("a token names its message, in either case, for every id a volume can hold"
     expect(verifyToken([key], token)).toBe(id);
     expect(verifyToken([key], token.toUpperCase())).toBe(id);
   }
+});
+
+test.each([32, 64, 65, 200])("what it is signed with is HMAC-SHA256, with a secret of %i octets too", (length) => {
+  const long = { id: 9, secret: Buffer.alloc(length, 5) };
+  const bytes = fromBase32(signToken(long, 77))!;
+  const mac = createHmac("sha256", long.secret).update(bytes.subarray(0, 9)).digest();
+  expect(bytes.subarray(9)).toEqual(mac.subarray(0, 10));
 });
 
 test("no change of a character goes unnoticed", () => {

@@ -84,22 +84,7 @@ export async function openTestRedirector(options: TestRedirectorOptions = {}): P
     url: `http://127.0.0.1:${port}`,
     folder: join(dataDir, "redirector"),
     ask: (path, asked) => askPort(port, path, asked),
-    async records() {
-      const records: TrackingRecord[] = [];
-      for (let after = "0"; ;) {
-        const { status, headers, body } = await askPort(port, `/log?after=${after}`, {
-          headers: { authorization: `Bearer ${SECRET}` },
-        });
-        if (status !== 200) throw new Error(`/log: ${status} ${body}`);
-        for (const line of body.split("\n").filter(Boolean)) {
-          const record = decodeRecord(line);
-          if (typeof record === "string") throw new Error(`${record}: ${line}`);
-          records.push(record);
-        }
-        if (headers["x-next"] === after) return records;
-        after = String(headers["x-next"]);
-      }
-    },
+    records: () => recordsOf(port),
     writeKeys,
     async restart() {
       await running.drain();
@@ -110,6 +95,24 @@ export async function openTestRedirector(options: TestRedirectorOptions = {}): P
       rmSync(dataDir, { recursive: true, force: true });
     },
   };
+}
+
+/** What a redirection server has written down; throws at a damaged line. */
+export async function recordsOf(port: number): Promise<TrackingRecord[]> {
+  const records: TrackingRecord[] = [];
+  for (let after = "0"; ;) {
+    const { status, headers, body } = await askPort(port, `/log?after=${after}`, {
+      headers: { authorization: `Bearer ${SECRET}` },
+    });
+    if (status !== 200) throw new Error(`/log: ${status} ${body}`);
+    for (const line of body.split("\n").filter(Boolean)) {
+      const record = decodeRecord(line);
+      if (typeof record === "string") throw new Error(`${record}: ${line}`);
+      records.push(record);
+    }
+    if (headers["x-next"] === after) return records;
+    after = String(headers["x-next"]);
+  }
 }
 
 /** One request over a connection of its own. */
