@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 import { LongestFirst } from "./test/support/longest-first.ts";
 
 /** What starts whole processes, and what is about the process itself: each file has a worker of its own. The others take turns in one. */
-const ALONE = ["appliance", "interop", "demo", "watchdog"].map((name) => `test/${name}/**/*.test.ts`);
+const ALONE = ["appliance", "interop", "demo", "watchdog", "browser"].map((name) => `test/${name}/**/*.test.ts`);
 ALONE.push("test/service.test.ts");
 
 const common = {

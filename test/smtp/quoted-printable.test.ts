@@ -74,8 +74,8 @@ describe("quoted-printable", () => {
     expect(decode(encode(octets)).equals(octets)).toBe(true);
   });
 
-  test.each([" ", "\0", ".", "\n", "é", "x "])("a megabyte of %j keeps its room and its lines", (piece) => {
-    const text = piece.repeat(1024 * 1024);
+  test.each([" ", "\0", ".", "\n", "é", "x "])("a quarter of a million of %j keeps its room and its lines", (piece) => {
+    const text = piece.repeat(256 * 1024);
     const encoded = encode(text);
     expect(encoded.split("\r\n").every((line) => line.length <= 76)).toBe(true);
     expect(decode(encoded).toString()).toBe(text.replace(/\n/g, "\r\n"));

@@ -10,6 +10,7 @@ const LONG = [
   "test/appliance/kill",
   "test/appliance/",
   "test/interop/",
+  "test/browser/",
   "test/watchdog/start",
   "test/db/embedded",
   "test/demo/demo",
