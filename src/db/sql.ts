@@ -63,6 +63,8 @@ export const CHANNELS = {
   delivery: "postilion_delivery",
   /** For the statistics servers; payload: the id of a suspension that began or ended, or `leader` (nobody leads any more). */
   traffic: "postilion_traffic",
+  /** For the workflows that stand by; payload: `leader` (nobody leads any more). */
+  workflow: "postilion_workflow",
   /** Among the statistics servers: read rules and settings again, and what came of it; payload: stat/reload.ts. */
   reload: "postilion_reload",
 } as const;

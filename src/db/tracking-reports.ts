@@ -68,23 +68,31 @@ export async function linkStatistics(
 }
 
 export interface TrackingSource {
-  /** Id of the log. */
-  readonly log: string;
+  /** Base address of the redirection server. */
   readonly address: string;
   readonly host: string;
+  /** Of its last answer, within a minute; null when there was none yet. */
+  readonly answeredAt: Date | null;
+  /** Why it does not answer, '' when it does; and since when. */
+  readonly trouble: string;
+  readonly since: Date;
+  /** Id of the log that was there last, '' when none is known. */
+  readonly log: string;
+  /** Of that log: octets pulled, records counted, records set aside, octets missing, hits that could not be written down. */
   readonly position: number;
-  /** Of the last answer, within a minute. */
-  readonly pulledAt: Date;
-  /** Of the newest record so far, null before the first. */
-  readonly newestAt: Date | null;
   readonly records: number;
   readonly damaged: number;
+  readonly missing: number;
   readonly lost: number;
+  /** Of the newest record so far, null before the first. */
+  readonly newestAt: Date | null;
 }
 
-/** The logs that were ever pulled, the last pulled first. */
+/** The redirection servers that were ever pulled, by address. */
 export async function trackingSources(sql: Sql): Promise<TrackingSource[]> {
   return sql<TrackingSource[]>`
-    select log, address, host, position, pulled_at as "pulledAt", newest_at as "newestAt", records, damaged, lost
-    from tracking_source order by pulled_at desc, log limit 1000`;
+    select r.address, r.host, r.answered_at as "answeredAt", r.trouble, r.since, r.log, coalesce(s.position, 0) as position,
+      coalesce(s.records, 0) as records, coalesce(s.damaged, 0) as damaged, coalesce(s.missing, 0) as missing, coalesce(s.lost, 0) as lost,
+      s.newest_at as "newestAt"
+    from tracking_redirector r left join tracking_source s on s.log = r.log order by r.address limit 1000`;
 }

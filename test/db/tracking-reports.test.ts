@@ -67,13 +67,16 @@ test("hits by link are told by five minutes, by longer steps, and as a whole", a
   expect(await linkStatistics(db.sql, 7, at("10:00"), at("11:05"), 0)).toHaveLength(3);
 });
 
-test("the logs that were pulled are told, the last pulled first", async () => {
+test("the redirection servers are told with what was pulled from them", async () => {
   await db.sql`
-    insert into tracking_source (log, address, host, position, pulled_at, records, damaged, lost)
-    values ('aa', 'http://r1', 'one', 10, '2026-05-03T10:00:00Z', 3, 1, 0), ('bb', 'http://r2', '', 0, '2026-05-03T11:00:00Z', 0, 0, 9)`;
+    insert into tracking_source (log, address, position, records, damaged, lost)
+    values ('aa', 'http://r1', 10, 3, 1, 0), ('bb', 'http://r2', 0, 0, 0, 9), ('old', 'http://r1', 7, 7, 7, 7)`;
+  await db.sql`
+    insert into tracking_redirector (address, log, trouble) values ('http://r2', 'bb', 'no answer'), ('http://r1', 'aa', ''), ('http://r3', '', 'x')`;
   const told = await trackingSources(db.sql);
-  expect(told.map(({ log, records, lost, newestAt }) => [log, records, lost, newestAt])).toEqual([
-    ["bb", 0, 9, null],
-    ["aa", 3, 0, null],
+  expect(told.map((s) => [s.address, s.log, s.records, s.damaged, s.lost, s.trouble, s.newestAt])).toEqual([
+    ["http://r1", "aa", 3, 1, 0, "", null],
+    ["http://r2", "bb", 0, 0, 9, "no answer", null],
+    ["http://r3", "", 0, 0, 0, "x", null],
   ]);
 });

@@ -10,23 +10,35 @@ create table tracking_leader (
   until    timestamptz not null
 );
 
--- The epoch in whose name records are counted. Apart from the lease, which is prolonged while a batch is being written: whoever leads puts
--- its epoch here first, behind the last batch of the one before, and a batch of an older epoch is refused.
+-- In whose name records are counted, and how often that was done. Apart from the lease, which is prolonged while a batch is being written.
+-- Whoever leads puts its epoch here first, behind the last batch of the one before; a batch of an older epoch is refused, and so is one
+-- that was made without knowing the batch before it (the state it was made from has changed meanwhile).
 create table tracking_fence (
   id       int primary key default 1 check (id = 1),
-  epoch    bigint not null
+  epoch    bigint not null,
+  batch    bigint not null default 0
+);
+
+-- The redirection servers that are pulled, by their address in the settings.
+create table tracking_redirector (
+  address      text primary key collate "C",
+  log          text not null default '',               -- the log that was there last
+  host         text not null default '',
+  answered_at  timestamptz,                            -- the last answer, within a minute
+  trouble      text not null default '',               -- why there is none; '' while there are
+  since        timestamptz not null default now()      -- of the trouble, or of its end
 );
 
 -- The log of one redirection server, by the id the log was born with: a folder that was wiped is another log.
 create table tracking_source (
   log          text primary key collate "C",
   address      text not null,                          -- where it was pulled from last
-  host         text not null default '',
   position     bigint not null default 0,              -- octet of the log to go on at
-  pulled_at    timestamptz not null default now(),     -- the last answer, empty ones too (within a minute)
+  pulled_at    timestamptz not null default now(),     -- the last records
   newest_at    timestamptz,                            -- of the records so far
   records      bigint not null default 0,
   damaged      bigint not null default 0,              -- records set aside: tracking_damaged
+  missing      bigint not null default 0,              -- octets of gaps
   lost         bigint not null default 0               -- hits the server could not write down, as it says
 );
 

@@ -1,0 +1,195 @@
+/**
+ * One redirection server: its log is pulled and counted for as long as this machine leads. The next octets are asked for while those before are being
+ * counted; what is acknowledged to the server is only what was committed. Where to go on is what the database says: after every doubt (a
+ * commit without an answer, another log, somebody else's work) it is asked again, so nothing is counted twice and nothing is left out.
+ *
+ * A server that does not answer is asked again and again, at growing intervals; that it is away is logged once and written down for whoever asks.
+ */
+import { openBackoff } from "../base/backoff.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
+import type { HttpAnswer, HttpAsk } from "../http/client.ts";
+import type { Sql } from "../db/sql.ts";
+import { logAt, logPosition, noteRedirector } from "../db/tracking-sources.ts";
+import type { Consolidator, Piece } from "./consolidate.ts";
+import { type Cursor, pull, type Pulled } from "./pull.ts";
+import { readRecords } from "./records.ts";
+
+export interface SourceDeps {
+  readonly ask: (request: HttpAsk) => Promise<HttpAnswer>;
+  readonly sql: Sql;
+  readonly consolidator: Pick<Consolidator, "take">;
+  readonly secret: string;
+  readonly pullRecords: number;
+  readonly pullWaitMs: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** 0…1. */
+  readonly random: () => number;
+  /** Of each piece that was counted. */
+  readonly counted: (facts: { readonly records: number; readonly damaged: number; readonly behindMs: number }) => void;
+}
+
+const FIRST_PAUSE_MS = 250;
+const MOST_PAUSE_MS = 30_000;
+/** An answer without records that did not wait is followed by a pause: a server that cannot let anybody wait is not to be hammered. */
+const QUICK_MS = 100;
+const QUIET_PAUSE_MS = 500;
+/** That all is well is written down this often. */
+const NOTE_MS = 60_000;
+
+type Octets = Extract<Pulled, { kind: "octets" }>;
+
+/** Pulls one server until the signal aborts. Never rejects. */
+export async function pullSource(deps: SourceDeps, address: string, signal: AbortSignal): Promise<void> {
+  const { sql, clock, consolidator } = deps;
+  const log = deps.log.child({ redirector: address });
+  const backoff = openBackoff({ firstMs: FIRST_PAUSE_MS, maxMs: MOST_PAUSE_MS, random: deps.random });
+  const told = openTold(deps, address, log);
+  let limit = deps.pullRecords;
+  /** null: to be asked for. */
+  let cursor: Cursor | null = null;
+  let ahead: { readonly at: number; readonly answer: Promise<Pulled> } | null = null;
+
+  const ask = (at: Cursor, pulled: number): Promise<Pulled> => {
+    const { secret, pullWaitMs: waitMs } = deps;
+    return pull({ ask: deps.ask, address, secret, records: limit, waitMs, signal }, at, pulled);
+  };
+
+  /** What comes next at the cursor, asked for already or not. */
+  function answerAt(at: Cursor): Promise<Pulled> {
+    const asked = ahead;
+    ahead = null;
+    return asked !== null && asked.at === at.position ? asked.answer : ask(at, at.position);
+  }
+
+  async function locate(): Promise<Cursor> {
+    const name = await logAt(sql, address);
+    return { log: name, position: name === "" ? 0 : await logPosition(sql, name, address) };
+  }
+
+  async function step(): Promise<void> {
+    const at = (cursor ??= await locate());
+    const began = clock.monotonic();
+    const pulled = await answerAt(at);
+    if (pulled.kind === "stopped") return;
+    if (pulled.kind === "trouble") {
+      if (pulled.large && limit > 1) limit = Math.ceil(limit / 2);
+      await told.away(pulled.text);
+      return pause(clock, backoff.next(), signal);
+    }
+    backoff.reset();
+    await told.here(pulled);
+    if (pulled.log !== at.log) {
+      if (at.log !== "")
+        log.warn({ log: pulled.log, before: at.log }, "the redirection server has another tracking log");
+      cursor = { log: pulled.log, position: await logPosition(sql, pulled.log, address) };
+      // Nothing was known of it, and it was asked from the beginning: the answer is the right one.
+      if (pulled.kind === "other" || cursor.position !== pulled.from) return;
+    }
+    const octets = pulled as Octets;
+    if (octets.next > octets.from) await takeOctets({ log: octets.log, position: octets.from }, octets);
+    else if (clock.monotonic() - began < QUICK_MS) await pause(clock, QUIET_PAUSE_MS, signal);
+  }
+
+  async function takeOctets(at: Cursor, { body, next, lost }: Octets): Promise<void> {
+    const piece = pieceOf(at, body, next, lost, clock.now(), log);
+    // The answer is looked at only when this piece is through; until then it must not be an error nobody catches.
+    ahead = { at: next, answer: ask({ log: at.log, position: next }, at.position) };
+    ahead.answer.catch(() => {});
+    const taken = await consolidator.take(piece);
+    if (taken !== "counted") {
+      log.warn(
+        { log: at.log, position: at.position, taken },
+        "what was pulled is not counted here: it was counted before, or elsewhere",
+      );
+      cursor = null;
+      if (taken === "deposed") await pause(clock, QUIET_PAUSE_MS, signal);
+      return;
+    }
+    cursor = { log: at.log, position: next };
+    limit = Math.min(deps.pullRecords, limit * 2);
+    const newest = piece.records.at(-1)?.record.at;
+    deps.counted({
+      records: piece.records.length,
+      damaged: piece.damage.reduce((n, { records }) => n + records, 0),
+      behindMs: newest === undefined ? 0 : clock.now() - newest,
+    });
+  }
+
+  let failing = false;
+  while (!signal.aborted) {
+    try {
+      await step();
+      if (failing) log.info({}, "hits are counted again");
+      failing = false;
+    } catch (err) {
+      cursor = null;
+      if (!failing && !signal.aborted) log.warn({ err }, "hits cannot be counted at the moment");
+      failing = true;
+      await pause(clock, backoff.next(), signal);
+    }
+  }
+}
+
+function pieceOf(at: Cursor, body: Buffer, next: number, lost: number, now: number, log: Log): Piece {
+  const { records, damage, clockWrong } = readRecords(body, at.position, now);
+  const gap = next - at.position - body.length;
+  if (clockWrong) log.warn({ log: at.log }, "the clock of the redirection server is wrong by more than a day");
+  if (damage.length > 0)
+    log.error(
+      { log: at.log, position: damage[0]!.position, places: damage.length, reason: damage[0]!.reason },
+      "damaged records of the tracking log are set aside",
+    );
+  if (gap > 0) log.error({ log: at.log, position: next - gap, octets: gap }, "a piece of the tracking log is missing");
+  const missing = { position: next - gap, octets: gap, records: 0, reason: "missing", content: Buffer.alloc(0) };
+  return {
+    log: at.log,
+    from: at.position,
+    to: next,
+    records,
+    damage: gap > 0 ? [...damage, missing] : damage,
+    lost,
+  };
+}
+
+interface Told {
+  away(why: string): Promise<void>;
+  here(answer: { readonly log: string; readonly host: string }): Promise<void>;
+}
+
+/** Writes down how it is with a server when that changes, and now and then. */
+function openTold({ sql, clock }: SourceDeps, address: string, log: Log): Told {
+  let state = "";
+  let notedAt = Number.NEGATIVE_INFINITY;
+  return {
+    async away(why) {
+      if (state !== "away") log.warn({ why }, "the redirection server cannot be pulled; it is asked again");
+      else if (clock.monotonic() - notedAt < NOTE_MS) return;
+      await noteRedirector(sql, { address, log: "", host: "", trouble: why });
+      state = "away";
+      notedAt = clock.monotonic();
+    },
+    async here({ log: name, host }) {
+      if (state === name && clock.monotonic() - notedAt < NOTE_MS) return;
+      if (state === "away") log.info({ host }, "the redirection server answers again");
+      await noteRedirector(sql, { address, log: name, host, trouble: "" });
+      state = name;
+      notedAt = clock.monotonic();
+    },
+  };
+}
+
+/** Resolves after `ms`, or when the signal aborts. */
+export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const done = (): void => {
+      timer.cancel();
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = clock.after(ms, done);
+    signal.addEventListener("abort", done, { once: true });
+  });
+}
