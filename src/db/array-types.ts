@@ -28,14 +28,23 @@ function arrayType(oid: number, read: (text: string) => unknown): ArrayType {
   return {
     to: oid,
     from: [oid],
-    serialize: (values) => (Array.isArray(values) ? `{${values.map(write).join(",")}}` : values),
+    serialize: (values) => (Array.isArray(values) ? writeAll(values) : values),
     parse: (text) => split(text).map((item) => (item === null ? null : read(item))),
   };
+}
+
+/** Batches have tens of thousands of items: numbers are joined as they are, and only text that needs it is searched through. */
+function writeAll(values: readonly unknown[]): string {
+  if (values.every((value) => typeof value === "number")) return `{${values.join(",")}}`;
+  let text = "";
+  for (const value of values) text += text === "" ? write(value) : `,${write(value)}`;
+  return `{${text}}`;
 }
 
 function write(value: unknown): string {
   if (value === null) return "NULL";
   if (typeof value === "number") return String(value);
+  if (typeof value === "string" && !/["\\]/.test(value)) return `"${value}"`;
   if (value === undefined) throw new TypeError("undefined in an array for the database");
   const text = value instanceof Date ? value.toISOString() : String(value);
   return `"${text.replace(/["\\]/g, "\\$&")}"`;

@@ -10,6 +10,7 @@ import type { Reaction, VisitorClicks } from "./tracking-state.ts";
 
 /** A row of table `tracking`. */
 export interface HitRow {
+  readonly id: number;
   /** Epoch ms. */
   readonly at: number;
   readonly messageId: number;
@@ -95,6 +96,7 @@ export interface Advance {
 }
 
 export interface Batch {
+  /** With the ids from the fence on. */
   readonly rows: readonly HitRow[];
   readonly reactions: readonly Reaction[];
   readonly links: readonly LinkSum[];
@@ -105,6 +107,11 @@ export interface Batch {
   readonly damage: readonly Damage[];
   /** null: no log was read for it. */
   readonly advance: Advance | null;
+}
+
+/** The fence when the batch is committed: moved on in any case, so that nothing can be committed twice. */
+export function fenceBehind({ epoch, nextId }: Fence, { rows }: Pick<Batch, "rows">): Fence {
+  return { epoch, nextId: nextId + Math.max(1, rows.length) };
 }
 
 const time = (ms: number): string | null => (ms > 0 ? new Date(ms).toISOString() : null);
@@ -119,8 +126,8 @@ export async function commitBatch(sql: Sql, fence: Fence, batch: Batch): Promise
   const last = corrections.reduce((most, { at }) => Math.max(most, at), 1);
   const [told] = await sql<{ committed: boolean }[]>`
     with fence as (
-      update tracking_fence set batch = batch + 1
-      where id = 1 and epoch = ${fence.epoch}::bigint and batch = ${fence.batch}::bigint returning epoch
+      update tracking_fence set next_id = ${fenceBehind(fence, batch).nextId}::bigint
+      where id = 1 and epoch = ${fence.epoch}::bigint and next_id = ${fence.nextId}::bigint returning epoch
     ), source as (
       update tracking_source s set position = ${advance?.to ?? 0}::bigint, pulled_at = now(),
         newest_at = greatest(s.newest_at, ${time(newest)}::timestamptz), records = s.records + ${advance?.records ?? 0}::bigint,
@@ -153,23 +160,27 @@ const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a +
 
 function insertRows(sql: Sql, rows: readonly HitRow[]): Fragment {
   return sql`
-    insert into tracking (at, message_id, delivery_id, kind, link, class, rule, uncounted, hint, ip, user_agent, visitor, web)
-    select to_timestamp(at::float8 / 1000), message_id, delivery_id, kind, link, class, rule, uncounted, hint, ip, user_agent, visitor, web
-    from unnest(${rows.map((r) => r.at)}::bigint[], ${rows.map((r) => r.messageId)}::bigint[], ${rows.map((r) => r.deliveryId)}::bigint[],
-      ${rows.map((r) => r.kind)}::smallint[], ${rows.map((r) => r.link)}::int[], ${rows.map((r) => r.class)}::smallint[],
-      ${rows.map((r) => r.rule)}::text[], ${rows.map((r) => r.uncounted)}::text[], ${rows.map((r) => r.hint)}::text[],
-      ${rows.map((r) => r.ip)}::text[], ${rows.map((r) => r.userAgent)}::int[], ${rows.map((r) => r.visitor)}::text[],
-      ${rows.map((r) => (r.web === "" ? null : r.web))}::text[]::jsonb[])
-      as r (at, message_id, delivery_id, kind, link, class, rule, uncounted, hint, ip, user_agent, visitor, web)
+    insert into tracking (id, at, message_id, delivery_id, user_agent, link, kind, class, rule, uncounted, hint, ip, visitor, web)
+    select id, to_timestamp(at::float8 / 1000), message_id, delivery_id, user_agent, link, kind, class, rule, coalesce(uncounted, ''),
+      coalesce(hint, ''), ip, coalesce(visitor, ''), web::jsonb
+    from unnest(${rows.map((r) => r.id)}::bigint[], ${rows.map((r) => r.at)}::bigint[], ${rows.map((r) => r.messageId)}::bigint[],
+      ${rows.map((r) => r.deliveryId)}::bigint[], ${rows.map((r) => r.userAgent)}::int[], ${rows.map((r) => r.link)}::int[],
+      ${rows.map((r) => r.kind)}::smallint[], ${rows.map((r) => r.class)}::smallint[], ${rows.map((r) => r.rule)}::text[],
+      ${rare(rows, (r) => r.uncounted)}::text[], ${rare(rows, (r) => r.hint)}::text[], ${rows.map((r) => r.ip)}::text[],
+      ${rare(rows, (r) => r.visitor)}::text[], ${rare(rows, (r) => r.web)}::text[])
+      as r (id, at, message_id, delivery_id, user_agent, link, kind, class, rule, uncounted, hint, ip, visitor, web)
     where exists (select from go)`;
+}
+
+/** A column that most rows leave empty: nothing is sent when all do, and null stands for the empty ones. */
+function rare(rows: readonly HitRow[], of: (row: HitRow) => string): (string | null)[] {
+  return rows.some((row) => of(row) !== "") ? rows.map((row) => of(row) || null) : [];
 }
 
 function upsertReactions(sql: Sql, all: readonly Reaction[]): Fragment {
   return sql`
     insert into reaction (message_id, delivery_id, sent_at, opened_at, machine_opened_at, opted_out, hits, clicks, person_hits, person_clicks)
-    select message_id, delivery_id, case when sent_at < 0 then 'epoch'::timestamptz else to_timestamp(nullif(sent_at, 0)::float8 / 1000) end,
-      to_timestamp(nullif(opened_at, 0)::float8 / 1000), to_timestamp(nullif(machine_opened_at, 0)::float8 / 1000), opted_out = 1, hits, clicks, person_hits,
-      person_clicks
+    select message_id, delivery_id, sent_at, opened_at, machine_opened_at, opted_out, hits, clicks, person_hits, person_clicks
     from unnest(${all.map((r) => r.messageId)}::bigint[], ${all.map((r) => r.deliveryId)}::bigint[], ${all.map((r) => r.sentAt)}::bigint[],
       ${all.map((r) => r.openedAt)}::bigint[], ${all.map((r) => r.machineOpenedAt)}::bigint[], ${all.map((r) => (r.optedOut ? 1 : 0))}::smallint[],
       ${all.map((r) => r.hits)}::int[], ${all.map((r) => r.clicks)}::int[], ${all.map((r) => r.personHits)}::int[],

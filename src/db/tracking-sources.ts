@@ -1,13 +1,13 @@
 /**
- * Whose turn it is to count, and how far each log has been counted. The fence holds the epoch of who leads and the number of the last batch: a
- * batch is committed only by the one and behind the other (tracking-commit.ts), so nothing that was read before it can be out of date.
+ * Whose turn it is to count, and how far each log has been counted. The fence holds the epoch of who leads and the id of the next row: a batch is
+ * committed only by the one and at the other (tracking-commit.ts), so nothing it was made from can be out of date.
  */
 import type { AnySql, Sql } from "./sql.ts";
 
-/** In the name of which epoch, and behind which batch, something is to be committed. */
+/** In the name of which epoch, and from which row on, something is to be committed. */
 export interface Fence {
   readonly epoch: number;
-  readonly batch: number;
+  readonly nextId: number;
 }
 
 /** Puts the epoch of a new leader into the fence, behind what the one before may still be writing; null when a newer one is there. */
@@ -15,23 +15,29 @@ export async function raiseFence(sql: Sql, epoch: number): Promise<Fence | null>
   const [row] = await sql<Fence[]>`
     insert into tracking_fence as f (id, epoch) values (1, ${epoch}::bigint)
     on conflict (id) do update set epoch = excluded.epoch where f.epoch <= excluded.epoch
-    returning epoch, batch`;
+    returning epoch, next_id as "nextId"`;
   return row ?? null;
 }
 
 /** The fence as it is when nothing is being written any more; null when it is another's. */
 export async function readFence(sql: Sql, epoch: number): Promise<Fence | null> {
-  const [row] = await sql<Fence[]>`select epoch, batch from tracking_fence where id = 1 for share`;
+  const [row] = await sql<Fence[]>`select epoch, next_id as "nextId" from tracking_fence where id = 1 for share`;
   return row?.epoch === epoch ? row : null;
 }
 
-/** Where to go on in a log: 0 in one nobody has pulled yet. */
-export async function logPosition(sql: AnySql, log: string, address: string): Promise<number> {
+/** A log that is pulled from an address; where to go on in it: at 0 in one nobody has pulled yet. */
+export async function openLog(sql: AnySql, log: string, address: string): Promise<number> {
   const [row] = await sql<{ position: number }[]>`
     insert into tracking_source as s (log, address) values (${log}, ${address})
     on conflict (log) do update set address = excluded.address
     returning position`;
   return row!.position;
+}
+
+/** How far a log has been counted. */
+export async function logPosition(sql: AnySql, log: string): Promise<number> {
+  const [row] = await sql<{ position: number }[]>`select position from tracking_source where log = ${log}`;
+  return row?.position ?? 0;
 }
 
 /** The log that was at an address last, '' when none is known. */

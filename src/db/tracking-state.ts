@@ -26,33 +26,28 @@ export interface Reaction {
 
 export const NEVER_KNOWN = -1;
 
-/** By id; those without a row are missing. */
-export async function readReactions(sql: Sql, ids: readonly number[]): Promise<Map<number, Reaction>> {
-  if (ids.length === 0) return new Map();
+/** Puts those that have a row into `found`, by id. */
+export async function readReactions(sql: Sql, ids: readonly number[], found: Map<number, Reaction>): Promise<void> {
+  if (ids.length === 0) return;
   const rows = await sql`
-    select message_id, delivery_id,
-      case when sent_at is null then 0 when sent_at = 'epoch' then ${NEVER_KNOWN} else extract(epoch from sent_at)::float8 * 1000 end::float8,
-      coalesce(extract(epoch from opened_at)::float8 * 1000, 0), coalesce(extract(epoch from machine_opened_at)::float8 * 1000, 0),
-      opted_out, hits, clicks, person_hits, person_clicks
+    select message_id, delivery_id, sent_at, opened_at, machine_opened_at, opted_out, hits, clicks, person_hits, person_clicks
     from reaction where message_id = any(${ids as number[]}::bigint[])`.values();
-  const found = new Map<number, Reaction>();
-  for (const row of rows) {
-    const [messageId, deliveryId, sentAt, openedAt, machineOpenedAt, optedOut, hits, clicks, personHits, personClicks] =
-      row as [number, number, number, number, number, boolean, number, number, number, number];
-    found.set(messageId, {
-      messageId,
-      deliveryId,
-      sentAt: Math.round(sentAt),
-      openedAt: Math.round(openedAt),
-      machineOpenedAt: Math.round(machineOpenedAt),
-      optedOut,
-      hits,
-      clicks,
-      personHits,
-      personClicks,
-    });
-  }
-  return found;
+  for (const row of rows as unknown as number[][]) found.set(row[0]!, reaction(row));
+}
+
+function reaction(row: readonly number[]): Reaction {
+  return {
+    messageId: row[0]!,
+    deliveryId: row[1]!,
+    sentAt: row[2]!,
+    openedAt: row[3]!,
+    machineOpenedAt: row[4]!,
+    optedOut: row[5] === 1,
+    hits: row[6]!,
+    clicks: row[7]!,
+    personHits: row[8]!,
+    personClicks: row[9]!,
+  };
 }
 
 export interface KnownMessage {
@@ -163,6 +158,6 @@ export async function numberAgents(sql: AnySql, texts: readonly string[]): Promi
 /** Messages of which it is not known yet when they were sent, behind an id, in order. */
 export async function unsentReactions(sql: Sql, after: number, limit: number): Promise<number[]> {
   const rows = await sql<{ id: number }[]>`
-    select message_id as id from reaction where sent_at is null and message_id > ${after}::bigint order by message_id limit ${limit}`;
+    select message_id as id from reaction where sent_at = 0 and message_id > ${after}::bigint order by message_id limit ${limit}`;
   return rows.map(({ id }) => id);
 }

@@ -79,41 +79,50 @@ export function encodeRecord(r: TrackingRecord): string {
   return `${crc32(body).toString(16).padStart(8, "0")} ${body}\n`;
 }
 
-/** The record of a line without its LF, or why there is none. */
-export function decodeRecord(line: string): TrackingRecord | string {
-  if (line.length > MOST_RECORD) return "longer than any record";
-  if (!/^[0-9a-f]{8} /.test(line)) return "no checksum";
-  const body = line.slice(9);
-  if (crc32(body) !== Number.parseInt(line.slice(0, 8), 16)) return "wrong checksum";
+/** The record of a line without its LF, as text or in UTF-8, or why there is none. */
+export function decodeRecord(line: string | Buffer): TrackingRecord | string {
+  const octets = typeof line === "string" ? Buffer.from(line, "utf8") : line;
+  if (octets.length > MOST_RECORD) return "longer than any record";
+  const checksum = octets.length > 9 && octets[8] === SPACE ? readChecksum(octets) : -1;
+  if (checksum < 0) return "no checksum";
+  const body = octets.subarray(9);
+  if (crc32(body) !== checksum) return "wrong checksum";
   let fields: unknown;
   try {
-    fields = JSON.parse(body);
+    fields = JSON.parse(body.toString("utf8"));
   } catch {
     return "not JSON";
   }
   return (Array.isArray(fields) ? fromFields(fields) : null) ?? "not a record";
 }
 
+const SPACE = 32;
+
+/** Eight lower-case hexadecimal digits; -1 when they are not. */
+function readChecksum(octets: Buffer): number {
+  let value = 0;
+  for (let i = 0; i < 8; i++) {
+    const code = octets[i]!;
+    const digit = code >= 48 && code <= 57 ? code - 48 : code >= 97 && code <= 102 ? code - 87 : -1;
+    if (digit < 0) return -1;
+    value = value * 16 + digit;
+  }
+  return value;
+}
+
 function fromFields(f: readonly unknown[]): TrackingRecord | null {
   const [at, kind, message, delivery, link, method, hint, ip, userAgent, visitor, web] = f;
   const name = typeof kind === "number" ? TRACKING_KINDS[kind] : undefined;
-  const numbers = [at, message, delivery, link].every((n) => Number.isSafeInteger(n) && (n as number) >= 0);
-  const texts = [method, hint, ip, userAgent, visitor].every((t) => typeof t === "string");
   const hit = webOf(web);
-  if (name === undefined || !numbers || !texts || hit === undefined) return null;
-  return {
-    at: at as number,
-    kind: name,
-    message: message as number,
-    delivery: delivery as number,
-    link: link as number,
-    method: method as string,
-    hint: hint as string,
-    ip: ip as string,
-    userAgent: userAgent as string,
-    visitor: visitor as string,
-    web: hit,
-  };
+  if (name === undefined || hit === undefined) return null;
+  if (!isCount(at) || !isCount(message) || !isCount(delivery) || !isCount(link)) return null;
+  if (typeof method !== "string" || typeof hint !== "string" || typeof ip !== "string") return null;
+  if (typeof userAgent !== "string" || typeof visitor !== "string") return null;
+  return { at, kind: name, message, delivery, link, method, hint, ip, userAgent, visitor, web: hit };
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 function webOf(value: unknown): WebHit | null | undefined {

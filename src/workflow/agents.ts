@@ -12,34 +12,36 @@ export interface Agent {
   readonly rule: VisitorRule | null;
 }
 
-/** Of a batch: text → number and rule. */
-export type AgentOf = (userAgent: string) => Agent;
-
 export interface Agents {
-  /** Makes sure that all of these are known; gives new ones a number. */
-  know(userAgents: Iterable<string>): Promise<AgentOf>;
+  /** The agent of each text, in order; new ones get a number, at once and for good. */
+  of(userAgents: readonly string[]): Promise<Agent[]>;
 }
 
-/** As many as there are in a batch at most, so that all of one can be known at once. */
 export function openAgents(sql: Sql, most: number): Agents {
   let known = new Map<string, Agent>();
   let before = new Map<string, Agent>();
+
+  /** Two generations: what is used stays, what is not goes when the newer one is full. */
+  function find(text: string): Agent | undefined {
+    const agent = known.get(text);
+    if (agent !== undefined) return agent;
+    const older = before.get(text);
+    if (older !== undefined) known.set(text, older);
+    return older;
+  }
+
   return {
-    async know(userAgents) {
-      // Two generations: what is used stays, what is not goes when the newer one is full.
+    async of(userAgents) {
       if (known.size >= most) {
         before = known;
         known = new Map();
       }
-      const missing: string[] = [];
-      for (const text of new Set(userAgents)) {
-        const agent = known.get(text) ?? before.get(text);
-        if (agent === undefined) missing.push(text);
-        else known.set(text, agent);
-      }
-      for (const [text, id] of await numberAgents(sql, missing)) known.set(text, { id, rule: agentRule(text) });
-      const of = known;
-      return (text) => of.get(text)!;
+      const agents = userAgents.map(find);
+      const missing = new Set(userAgents.filter((_, i) => agents[i] === undefined));
+      if (missing.size === 0) return agents as Agent[];
+      const numbers = await numberAgents(sql, [...missing]);
+      for (const [text, id] of numbers) known.set(text, { id, rule: agentRule(text) });
+      return userAgents.map((text, i) => agents[i] ?? find(text)!);
     },
   };
 }

@@ -5,14 +5,13 @@
  * A record the database or this program cannot take (there should be none) does not stop its log: its batch is cut in halves until it stands
  * alone, and it is set aside with its place. Only a few at a time: if everything is refused, the fault is not in the records.
  */
-import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { Sql } from "../db/sql.ts";
-import { type Advance, type Batch, commitBatch, type Damage } from "../db/tracking-commit.ts";
-import { type Fence, makeMonths, readFence } from "../db/tracking-sources.ts";
+import { type Advance, type Batch, commitBatch, type Damage, fenceBehind } from "../db/tracking-commit.ts";
+import { type Fence, logPosition, makeMonths, readFence } from "../db/tracking-sources.ts";
 import { openAgents } from "./agents.ts";
 import { countHits } from "./count.ts";
-import { readKnown } from "./known.ts";
+import { readKnown, type UnderWay } from "./known.ts";
 import { damaged, type Placed } from "./records.ts";
 import { openSweeps } from "./sweep.ts";
 
@@ -38,12 +37,19 @@ export interface Consolidator {
 
 export interface ConsolidatorDeps {
   readonly sql: Sql;
-  readonly clock: Clock;
   readonly log: Log;
   /** As it was raised. */
   readonly fence: Fence;
   /** User agents that are remembered. */
   readonly agents?: number;
+  /** Records of one commit. */
+  readonly batch?: number;
+}
+
+interface Prepared {
+  readonly batch: Batch;
+  readonly underWay: UnderWay;
+  readonly addressless: number;
 }
 
 /** Records of one piece that are set aside because they could not be counted. */
@@ -64,73 +70,146 @@ export function openConsolidator(deps: ConsolidatorDeps): Consolidator {
     return result;
   }
 
-  async function commit(make: () => Promise<Batch | null>): Promise<Taken> {
-    const behind = fence ?? (await readFence(sql, deps.fence.epoch));
-    if (behind === null) return "deposed";
-    fence = behind;
-    const batch = await make();
-    if (batch === null) return "counted";
+  /** The fence as it is known, or asked for; null: it is another's. */
+  async function known(): Promise<Fence | null> {
+    return (fence ??= await readFence(sql, deps.fence.epoch));
+  }
+
+  /** From here on until the answer is there nobody knows where the fence stands. */
+  async function commit(behind: Fence, batch: Batch): Promise<boolean> {
     fence = null;
     const committed = await commitBatch(sql, behind, batch);
-    if (committed) fence = { ...behind, batch: behind.batch + 1 };
-    return committed ? "counted" : "refused";
+    if (committed) fence = fenceBehind(behind, batch);
+    return committed;
   }
 
-  async function count(piece: Piece): Promise<Taken> {
+  async function prepare(piece: Piece, underWay: UnderWay | null, nextId: number): Promise<Prepared> {
     const hits = piece.records.map(({ record }) => record);
-    return commit(async () => {
-      await months.make(hits.map(({ at }) => at));
-      const { addressless, ...counted } = countHits(hits, await readKnown(sql, agents, hits), sweeps);
-      if (addressless > 0)
-        log.error(
-          { unsubscriptions: addressless },
-          "readers unsubscribed from messages that are not in the database any more: their addresses cannot be suppressed",
-        );
-      return { ...counted, damage: piece.damage, advance: advanceOf(piece) };
-    });
+    await months.make(hits.map(({ at }) => at));
+    const known = await readKnown(sql, agents, hits, underWay);
+    const counted = countHits(hits, known, sweeps, nextId);
+    return {
+      underWay: { ...counted, reactions: known.reactions },
+      batch: { ...counted, damage: piece.damage, advance: advanceOf(piece) },
+      addressless: counted.addressless,
+    };
   }
 
-  async function take(piece: Piece, spared: { left: number }): Promise<Taken> {
+  /** Batch after batch: while one is being committed, the next one is read and counted. */
+  async function takeAll(piece: Piece): Promise<Taken> {
+    let behind = await known();
+    if (behind === null) return "deposed";
+    let before: UnderWay | null = null;
+    let committing: Promise<boolean> = Promise.resolve(true);
     try {
-      return await count(piece);
+      for (const part of batchesOf(piece, deps.batch ?? BATCH)) {
+        const { batch, underWay, addressless } = await prepare(part, before, behind.nextId);
+        if (!(await committing)) return "refused";
+        if (addressless > 0) shout(addressless);
+        committing = commit(behind, batch);
+        // Its end is waited for before anything else is done.
+        committing.catch(() => {});
+        behind = fenceBehind(behind, batch);
+        before = underWay;
+      }
+      return (await committing) ? "counted" : "refused";
+    } finally {
+      // Whatever went wrong: nothing of this piece is under way any more when the next one begins.
+      await committing.catch(() => {});
+    }
+  }
+
+  function shout(unsubscriptions: number): void {
+    log.error(
+      { unsubscriptions },
+      "readers unsubscribed from messages that are not in the database any more: their addresses cannot be suppressed",
+    );
+  }
+
+  /** A piece with something in it that cannot be counted, in halves. Some of it may have been committed before. */
+  async function takeHalves(piece: Piece, spared: { left: number }): Promise<Taken> {
+    try {
+      return await takeAll(piece);
     } catch (err) {
-      if (months.forgot(err)) return count(piece);
       if (!isOfRecords(err) || spared.left === 0) throw err;
       if (piece.records.length > 1) {
         const [first, second] = halves(piece);
-        const taken = await take(first, spared);
-        return taken === "counted" ? take(second, spared) : taken;
+        const taken = await takeHalves(first, spared);
+        return taken === "counted" ? takeHalves(second, spared) : taken;
       }
+      if (piece.records.length === 0) throw err;
       spared.left--;
       log.error({ err, log: piece.log, position: piece.from }, "a record cannot be counted; it is set aside");
-      return count(setAside(piece, err));
+      return takeAll(setAside(piece, err));
+    }
+  }
+
+  async function take(piece: Piece): Promise<Taken> {
+    try {
+      return await takeAll(piece);
+    } catch (err) {
+      if (!months.forgot(err) && !isOfRecords(err)) throw err;
+      const at = await logPosition(sql, piece.log);
+      return takeHalves(from(piece, at), { left: MOST_UNCOUNTABLE });
     }
   }
 
   return {
-    take: (piece) => inTurn(() => take(piece, { left: MOST_UNCOUNTABLE })),
+    take: (piece) => inTurn(() => take(piece)),
     change: (make) =>
-      inTurn(() =>
-        commit(async () => {
-          const batch = await make();
-          return batch === null ? null : { ...batch, damage: [], advance: null };
-        }),
-      ),
+      inTurn(async () => {
+        const behind = await known();
+        if (behind === null) return "deposed";
+        const batch = await make();
+        if (batch === null) return "counted";
+        return (await commit(behind, { ...batch, damage: [], advance: null })) ? "counted" : "refused";
+      }),
   };
+}
+
+/** Records of one commit: large enough that a commit costs little, small enough that the next one is ready when it is through. */
+const BATCH = 2_500;
+
+function* batchesOf(piece: Piece, records: number): Generator<Piece> {
+  let rest = piece;
+  while (rest.records.length > records) {
+    const [part, behind] = cut(rest, records);
+    yield part;
+    rest = behind;
+  }
+  yield rest;
 }
 
 function advanceOf({ log, from, to, records, lost }: Piece): Advance {
   return { log, from, to, records: records.length, lost };
 }
 
-function halves(piece: Piece): [Piece, Piece] {
-  const { records, damage } = piece;
-  const middle = records.length >> 1;
-  const to = records[middle]!.from;
+/** A piece in two: the first has so many records. */
+function cut(piece: Piece, records: number): [Piece, Piece] {
+  const to = piece.records[records]!.from;
   return [
-    { ...piece, to, records: records.slice(0, middle), damage: damage.filter((d) => d.position < to) },
-    { ...piece, from: to, records: records.slice(middle), damage: damage.filter((d) => d.position >= to) },
+    {
+      ...piece,
+      to,
+      records: piece.records.slice(0, records),
+      damage: piece.damage.filter((d) => d.position < to),
+    },
+    from(piece, to),
   ];
+}
+
+function halves(piece: Piece): [Piece, Piece] {
+  return cut(piece, piece.records.length >> 1);
+}
+
+/** What of a piece lies behind a position. */
+function from(piece: Piece, position: number): Piece {
+  return {
+    ...piece,
+    from: Math.max(piece.from, position),
+    records: piece.records.filter((record) => record.from >= position),
+    damage: piece.damage.filter((d) => d.position >= position),
+  };
 }
 
 /** A piece of one record without it. */

@@ -8,70 +8,75 @@ import { findBurst, type Followed } from "../model/burst.ts";
 import { TRACKING_KINDS, type TrackingRecord, VISITOR_CLASSES } from "../model/tracking.ts";
 import { isPerson, type VisitorRule } from "../model/visitor-rule.ts";
 import { BURST, classify, networkRule, SWEEP, type Uncounted } from "../model/visitor.ts";
+import type { Agent } from "./agents.ts";
 import type { Known } from "./known.ts";
 import type { Sweeps } from "./sweep.ts";
 import { openTally, type Tally } from "./tally.ts";
 
-export type Counted = Omit<Batch, "advance" | "damage"> & {
+export interface Counted extends Omit<Batch, "advance" | "damage"> {
   /** Of those who unsubscribed: messages that are not in the ledger any more, so that nobody knows their address. */
   readonly addressless: number;
-};
+}
 
-/** A hit, and what is decided of it so far. */
-interface Judged {
+/** A row, and what is not decided of it yet. */
+interface Judged extends HitRow {
   readonly hit: TrackingRecord;
   /** null: anonymous. */
   readonly state: Reaction | null;
-  readonly deliveryId: number;
-  readonly agent: number;
-  rule: VisitorRule;
+  class: number;
+  rule: string;
   uncounted: Uncounted | "";
 }
 
-export function countHits(hits: readonly TrackingRecord[], known: Known, sweeps: Sweeps): Counted {
-  const judged = hits.map((hit) => judge(hit, known));
-  findSweeps(judged, sweeps);
-  const taken = findBursts(judged, known);
+/** @param nextId of the first row. */
+export function countHits(hits: readonly TrackingRecord[], known: Known, sweeps: Sweeps, nextId: number): Counted {
+  const rows = hits.map((hit, i) => judge(hit, known.agents[i]!, known, nextId + i));
+  findSweeps(rows, sweeps);
+  const taken = findBursts(rows, known);
   const tally = openTally(known.visitors);
   const corrections = takeBack(taken, BURST, known.reactions, tally);
-  for (const one of judged) {
-    const { hit, state, deliveryId } = one;
-    if (one.uncounted === "") one.uncounted = tally.count({ ...hit, state, deliveryId }, isPerson(one.rule.class));
-  }
-  const { optOuts, addressless } = optOutsOf(judged, known);
+  for (const row of rows)
+    if (row.uncounted === "") row.uncounted = tally.count(row, row.state, row.hit.web, PEOPLE[row.class]!);
   return {
-    rows: judged.map(rowOf),
+    rows,
     reactions: [...known.reactions.values()],
     links: tally.links,
     deliveries: tally.deliveries,
     visitors: tally.visitors,
     corrections,
-    optOuts,
-    addressless,
+    ...optOutsOf(rows, known),
   };
 }
 
-function judge(hit: TrackingRecord, known: Known): Judged {
-  const state = known.reactions.get(hit.message) ?? null;
+const KINDS = new Map(TRACKING_KINDS.map((kind, i) => [kind, i]));
+const CLASSES = new Map(VISITOR_CLASSES.map((made, i) => [made, i]));
+const PEOPLE = VISITOR_CLASSES.map(isPerson);
+const PERSON = VISITOR_CLASSES.indexOf("person");
+
+function judge(hit: TrackingRecord, agent: Agent, known: Known, id: number): Judged {
+  const state = hit.message === 0 ? null : known.reactions.get(hit.message)!;
   if (state !== null && state.deliveryId === 0 && hit.delivery !== 0) adopt(state, hit.delivery);
-  const agent = known.agents(hit.userAgent);
-  const rule = classify({
-    kind: hit.kind,
-    method: hit.method,
-    hint: hit.hint,
-    at: hit.at,
-    agent: agent.rule,
-    network: networkRule(hit.ip),
-    sentAt: state?.sentAt || (known.sentSince.get(hit.message) ?? 0),
-  });
-  const deliveryId = state?.deliveryId ?? hit.delivery;
+  const { kind, method, hint, at, ip } = hit;
+  const sentAt = state === null ? 0 : state.sentAt || (known.sentSince.get(hit.message) ?? 0);
+  const rule = classify({ kind, method, hint, at, agent: agent.rule, network: networkRule(ip), sentAt });
+  const deliveryId = state === null ? hit.delivery : state.deliveryId;
   return {
+    id,
+    at,
+    messageId: hit.message,
+    deliveryId,
+    userAgent: agent.id,
+    link: hit.link,
+    kind: KINDS.get(kind)!,
+    class: CLASSES.get(rule.class)!,
+    rule: rule.id,
+    uncounted: hit.delivery !== 0 && hit.delivery !== deliveryId ? "foreign" : hint === "trap" ? "trap" : "",
+    hint,
+    ip,
+    visitor: hit.visitor,
+    web: hit.web === null ? "" : JSON.stringify(hit.web),
     hit,
     state,
-    deliveryId,
-    agent: agent.id,
-    rule,
-    uncounted: hit.delivery !== 0 && hit.delivery !== deliveryId ? "foreign" : hit.hint === "trap" ? "trap" : "",
   };
 }
 
@@ -81,23 +86,41 @@ function adopt(state: Reaction, delivery: number): void {
   state.hits = state.clicks = state.personHits = state.personClicks = 0;
 }
 
-function findSweeps(judged: readonly Judged[], sweeps: Sweeps): void {
-  sweeps.begin();
-  for (const [i, { hit, rule, agent }] of judged.entries()) {
-    if (rule.class !== "person" || hit.kind === "unsubscribe") continue;
-    for (const swept of sweeps.hit(hit.ip, agent, hit.message, hit.at, i)) judged[swept]!.rule = SWEEP;
+function become(row: Judged, rule: VisitorRule): void {
+  row.class = CLASSES.get(rule.class)!;
+  row.rule = rule.id;
+}
+
+function findSweeps(rows: readonly Judged[], sweeps: Sweeps): void {
+  for (const [i, row] of rows.entries()) {
+    if (row.class !== PERSON || row.hit.kind === "unsubscribe") continue;
+    const since = sweeps.hit(row.ip, row.userAgent, row.messageId, row.at);
+    if (since === 0) continue;
+    become(row, SWEEP);
+    markBefore(rows, i, since, sweeps);
+  }
+}
+
+/** Those of the batch that came before it was known for a sweep, back to the first that is known already. */
+function markBefore(rows: readonly Judged[], before: number, since: number, sweeps: Sweeps): void {
+  const key = sweeps.key(rows[before]!.ip, rows[before]!.userAgent);
+  for (let i = before - 1; i >= 0; i--) {
+    const row = rows[i]!;
+    if (row.hit.kind === "unsubscribe" || sweeps.key(row.ip, row.userAgent) !== key) continue;
+    if (row.rule === SWEEP.id) return;
+    if (row.class === PERSON && row.at >= since) become(row, SWEEP);
   }
 }
 
 interface Suspect extends Followed {
-  readonly judged: Judged | null;
+  readonly row: Judged | null;
   readonly earlier: EarlierHit | null;
 }
 
 /** Finds bursts; those of the batch become machines at once, those that were counted before are returned. */
-function findBursts(judged: readonly Judged[], { earlier }: Known): EarlierHit[] {
+function findBursts(rows: readonly Judged[], { earlier }: Known): EarlierHit[] {
   const clicked = new Map<number, number>();
-  for (const { hit } of judged)
+  for (const { hit } of rows)
     if (hit.kind === "click" && hit.message !== 0)
       clicked.set(hit.message, (clicked.get(hit.message) ?? 0) + (hit.hint === "trap" ? 2 : 1));
   const suspects = new Map<number, Suspect[]>();
@@ -106,43 +129,33 @@ function findBursts(judged: readonly Judged[], { earlier }: Known): EarlierHit[]
     const before = earlier.get(message);
     if (clicks > 1 || before !== undefined) suspects.set(message, (before ?? []).map(followedBefore));
   }
-  for (const one of judged) {
-    const { kind, message } = one.hit;
-    if (kind === "click" || kind === "open" || kind === "mirror") suspects.get(message)?.push(followed(one));
+  if (suspects.size === 0) return [];
+  for (const row of rows) {
+    const { kind, message } = row.hit;
+    if (kind === "click" || kind === "open" || kind === "mirror") suspects.get(message)?.push(followed(row));
   }
   const taken: EarlierHit[] = [];
   for (const hits of suspects.values()) {
-    for (const { judged, earlier } of findBurst(hits)) {
-      if (judged !== null && isPerson(judged.rule.class)) judged.rule = BURST;
-      if (earlier !== null && isPerson(VISITOR_CLASSES[earlier.class]!)) taken.push(earlier);
+    for (const { row, earlier } of findBurst(hits)) {
+      if (row !== null && PEOPLE[row.class]!) become(row, BURST);
+      if (earlier !== null && PEOPLE[earlier.class]!) taken.push(earlier);
     }
   }
   return taken;
 }
 
-function followed(judged: Judged): Suspect {
-  const { kind, at, link, ip, hint } = judged.hit;
-  return {
-    at,
-    kind: kind !== "click" ? "open" : hint === "trap" ? "trap" : "click",
-    link,
-    visitor: ip === "" ? "" : `${ip} ${judged.agent}`,
-    judged,
-    earlier: null,
-  };
-}
-
-function followedBefore(earlier: EarlierHit): Suspect {
-  const { kind, at, link, ip, userAgent, uncounted } = earlier;
+function suspect(hit: EarlierHit): Omit<Suspect, "row" | "earlier"> {
+  const { kind, at, link, ip, userAgent, uncounted } = hit;
   return {
     at,
     kind: TRACKING_KINDS[kind] !== "click" ? "open" : uncounted === "trap" ? "trap" : "click",
     link,
     visitor: ip === "" ? "" : `${ip} ${userAgent}`,
-    judged: null,
-    earlier,
   };
 }
+
+const followed = (row: Judged): Suspect => ({ ...suspect(row), row, earlier: null });
+const followedBefore = (earlier: EarlierHit): Suspect => ({ ...suspect(earlier), row: null, earlier });
 
 /** Hits that were counted as people's are machines'. */
 export function takeBack(
@@ -152,47 +165,21 @@ export function takeBack(
   tally: Tally,
 ): Correction[] {
   return taken.map((hit) => {
-    const { id, at, deliveryId, link, visitor, messageId } = hit;
-    const { class: made, id: why } = typeof rule === "function" ? rule(hit) : rule;
-    if (hit.uncounted === "") {
-      const kind = TRACKING_KINDS[hit.kind]!;
-      tally.takeBack({ at, kind, deliveryId, link, visitor, state: reactions.get(messageId) ?? null, web: null });
-    }
-    return { id, at, class: VISITOR_CLASSES.indexOf(made), rule: why };
+    const made = typeof rule === "function" ? rule(hit) : rule;
+    if (hit.uncounted === "") tally.takeBack(hit, reactions.get(hit.messageId) ?? null);
+    return { id: hit.id, at: hit.at, class: CLASSES.get(made.class)!, rule: made.id };
   });
 }
 
-function optOutsOf(judged: readonly Judged[], { addresses }: Known): { optOuts: OptOut[]; addressless: number } {
+function optOutsOf(rows: readonly Judged[], { addresses }: Known): { optOuts: OptOut[]; addressless: number } {
   const optOuts: OptOut[] = [];
   let addressless = 0;
-  for (const { hit, deliveryId } of judged) {
+  for (const { hit, deliveryId } of rows) {
     if (hit.kind !== "unsubscribe") continue;
     const address = addresses.get(hit.message);
+    const source = hit.hint === "one-click" ? "one-click" : "page";
     if (address === undefined) addressless++;
-    else
-      optOuts.push({
-        address,
-        source: hit.hint === "one-click" ? "one-click" : "page",
-        note: `delivery ${deliveryId}, message ${hit.message}`,
-      });
+    else optOuts.push({ address, source, note: `delivery ${deliveryId}, message ${hit.message}` });
   }
   return { optOuts, addressless };
-}
-
-function rowOf({ hit, deliveryId, agent, rule, uncounted }: Judged): HitRow {
-  return {
-    at: hit.at,
-    messageId: hit.message,
-    deliveryId,
-    kind: TRACKING_KINDS.indexOf(hit.kind),
-    link: hit.link,
-    class: VISITOR_CLASSES.indexOf(rule.class),
-    rule: rule.id,
-    uncounted,
-    hint: hit.hint,
-    ip: hit.ip,
-    userAgent: agent,
-    visitor: hit.visitor,
-    web: hit.web === null ? "" : JSON.stringify(hit.web),
-  };
 }

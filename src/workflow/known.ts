@@ -1,5 +1,10 @@
-/** Everything that has to be known to count a batch of hits, read with a few questions, whatever the batch is made of. */
+/**
+ * Everything that has to be known to count a batch of hits, read with a few questions, whatever the batch is made of. While it is read, the batch
+ * before may still be on its way into the database: what that one changes is taken from it (UnderWay), and whether the database shows it
+ * already or not makes no difference.
+ */
 import type { Sql } from "../db/sql.ts";
+import type { Correction, HitRow } from "../db/tracking-commit.ts";
 import {
   type EarlierHit,
   type KnownMessage,
@@ -12,11 +17,21 @@ import {
   type VisitorClicks,
 } from "../db/tracking-state.ts";
 import { BURST_MS } from "../model/burst.ts";
-import type { TrackingRecord } from "../model/tracking.ts";
-import type { AgentOf, Agents } from "./agents.ts";
+import { TRACKING_KINDS, type TrackingRecord } from "../model/tracking.ts";
+import type { Agent, Agents } from "./agents.ts";
+
+/** A batch that is being committed: what will be there when it is. */
+export interface UnderWay {
+  /** In order of id, without a gap. */
+  readonly rows: readonly HitRow[];
+  readonly reactions: ReadonlyMap<number, Reaction>;
+  readonly visitors: readonly VisitorClicks[];
+  readonly corrections: readonly Correction[];
+}
 
 export interface Known {
-  readonly agents: AgentOf;
+  /** Of each hit. */
+  readonly agents: readonly Agent[];
   /** Of each message of the batch, new ones too; 0 (anonymous) has none. Counting changes them. */
   readonly reactions: Map<number, Reaction>;
   /** When messages were sent that could not be told when their first hit came; epoch ms. */
@@ -26,57 +41,68 @@ export interface Known {
   readonly visitors: VisitorClicks[];
 }
 
-export async function readKnown(sql: Sql, agents: Agents, hits: readonly TrackingRecord[]): Promise<Known> {
-  const ids = new Set<number>();
-  const delivery = new Map<number, number>();
-  for (const { message, delivery: named } of hits) {
+interface Wanted {
+  /** Messages, with the delivery a hit names. */
+  readonly messages: Map<number, number>;
+  readonly optOuts: Set<number>;
+}
+
+function wantedOf(hits: readonly TrackingRecord[]): Wanted {
+  const messages = new Map<number, number>();
+  const optOuts = new Set<number>();
+  for (const { message, delivery, kind } of hits) {
     if (message === 0) continue;
-    ids.add(message);
-    if (named !== 0 && !delivery.has(message)) delivery.set(message, named);
+    if (delivery !== 0 || !messages.has(message)) messages.set(message, delivery);
+    if (kind === "unsubscribe") optOuts.add(message);
   }
-  const [agentOf, reactions] = await Promise.all([
-    agents.know(hits.map(({ userAgent }) => userAgent)),
-    readReactions(
-      sql,
-      [...ids].sort((a, b) => a - b),
-    ),
+  return { messages, optOuts };
+}
+
+export async function readKnown(
+  sql: Sql,
+  agents: Agents,
+  hits: readonly TrackingRecord[],
+  underWay: UnderWay | null,
+): Promise<Known> {
+  const { messages: wanted, optOuts } = wantedOf(hits);
+  const reactions = new Map<number, Reaction>();
+  const unread: number[] = [];
+  for (const id of wanted.keys()) {
+    const changing = underWay?.reactions.get(id);
+    if (changing === undefined) unread.push(id);
+    else reactions.set(id, changing);
+  }
+  // In order, so that neighbours are read together.
+  unread.sort((a, b) => a - b);
+  const [agentOf] = await Promise.all([
+    agents.of(hits.map(({ userAgent }) => userAgent)),
+    readReactions(sql, unread, reactions),
   ]);
-  const optOuts = new Set(hits.filter(({ kind }) => kind === "unsubscribe").map(({ message }) => message));
-  const asked = [...ids].filter((id) => {
+  const asked: number[] = [];
+  for (const id of wanted.keys()) {
     const reaction = reactions.get(id);
-    return reaction === undefined || reaction.sentAt === 0 || optOuts.has(id);
-  });
-  const seen = new Set(reactions.keys());
-  const clicked = hits.filter(({ kind, message }) => kind === "click" && seen.has(message));
-  const times = clicked.map(({ at }) => at);
-  const [messages, earlier] = await Promise.all([
-    readMessages(sql, asked),
-    readEarlier(
-      sql,
-      [...new Set(clicked.map(({ message }) => message))],
-      least(times) - BURST_MS,
-      greatest(times) + BURST_MS,
-    ),
-  ]);
+    if (reaction === undefined || reaction.sentAt === 0 || optOuts.has(id)) asked.push(id);
+  }
+  const [messages, earlier] = await Promise.all([readMessages(sql, asked), earlierOf(sql, hits, reactions, underWay)]);
   const sentSince = new Map<number, number>();
   for (const id of asked) {
     const reaction = reactions.get(id);
     const message = messages.get(id);
-    if (reaction === undefined) reactions.set(id, newReaction(id, message, delivery.get(id) ?? 0));
+    if (reaction === undefined) reactions.set(id, newReaction(id, message, wanted.get(id)!));
     else if (reaction.sentAt === 0 && message !== undefined) sentSince.set(id, message.sentAt);
   }
   return {
     agents: agentOf,
     reactions,
     sentSince,
-    addresses: new Map([...messages].map(([id, { address }]) => [id, address])),
+    addresses: new Map([...optOuts].flatMap((id) => (messages.has(id) ? [[id, messages.get(id)!.address]] : []))),
     earlier: Map.groupBy(earlier, ({ messageId }) => messageId),
-    visitors: await readVisitors(sql, visitorsOf(hits, reactions, earlier)),
+    visitors: await visitorsOf(sql, hits, reactions, earlier, underWay),
   };
 }
 
 /** @param named the delivery a hit names, for a message that is not in the ledger any more. */
-export function newReaction(messageId: number, message: KnownMessage | undefined, named: number): Reaction {
+function newReaction(messageId: number, message: KnownMessage | undefined, named: number): Reaction {
   return {
     messageId,
     deliveryId: message?.deliveryId ?? named,
@@ -91,21 +117,58 @@ export function newReaction(messageId: number, message: KnownMessage | undefined
   };
 }
 
-/** Whose clicks are counted, or may be taken back. */
-function visitorsOf(
+/** Hits close to clicks of the batch, on messages that had any before. */
+async function earlierOf(
+  sql: Sql,
+  hits: readonly TrackingRecord[],
+  reactions: ReadonlyMap<number, Reaction>,
+  underWay: UnderWay | null,
+): Promise<EarlierHit[]> {
+  const clicked = new Set<number>();
+  let from = Number.MAX_SAFE_INTEGER;
+  let to = 0;
+  for (const { kind, message, at } of hits) {
+    if (kind !== "click" || !reactions.has(message)) continue;
+    clicked.add(message);
+    from = Math.min(from, at);
+    to = Math.max(to, at);
+  }
+  if (clicked.size === 0) return [];
+  const read = await readEarlier(
+    sql,
+    [...clicked].sort((a, b) => a - b),
+    from - BURST_MS,
+    to + BURST_MS,
+  );
+  if (underWay === null) return read;
+  const first = underWay.rows[0]?.id ?? Number.MAX_SAFE_INTEGER;
+  const corrected = new Map(underWay.corrections.map(({ id, class: made }) => [id, made]));
+  const before = read
+    .filter(({ id }) => id < first)
+    .map((hit) => (corrected.has(hit.id) ? { ...hit, class: corrected.get(hit.id)! } : hit));
+  return [...before, ...underWay.rows.filter(({ messageId, kind }) => clicked.has(messageId) && LOOKED_AT.has(kind))];
+}
+
+const LOOKED_AT = new Set((["open", "click", "mirror"] as const).map((kind) => TRACKING_KINDS.indexOf(kind)));
+
+/** Those whose clicks are counted, or may be taken back. */
+async function visitorsOf(
+  sql: Sql,
   hits: readonly TrackingRecord[],
   reactions: ReadonlyMap<number, Reaction>,
   earlier: readonly EarlierHit[],
-): { deliveryId: number; visitor: string }[] {
+  underWay: UnderWay | null,
+): Promise<VisitorClicks[]> {
   const wanted = new Map<string, { deliveryId: number; visitor: string }>();
   const want = (deliveryId: number, visitor: string): void => {
     if (visitor !== "") wanted.set(`${deliveryId} ${visitor}`, { deliveryId, visitor });
   };
   for (const { kind, visitor, message, delivery } of hits)
-    if (kind === "click" && visitor !== "") want(reactions.get(message)?.deliveryId || delivery, visitor);
+    if (visitor !== "" && kind === "click") want(reactions.get(message)?.deliveryId || delivery, visitor);
   for (const { deliveryId, visitor } of earlier) want(deliveryId, visitor);
-  return [...wanted.values()];
+  if (wanted.size === 0) return [];
+  const changing = (underWay?.visitors ?? []).filter(({ deliveryId, visitor }) =>
+    wanted.delete(`${deliveryId} ${visitor}`),
+  );
+  return [...changing, ...(await readVisitors(sql, [...wanted.values()]))];
 }
-
-const least = (numbers: readonly number[]): number => numbers.reduce((a, b) => Math.min(a, b), Number.MAX_SAFE_INTEGER);
-const greatest = (numbers: readonly number[]): number => numbers.reduce((a, b) => Math.max(a, b), 0);

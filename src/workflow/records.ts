@@ -40,7 +40,7 @@ export function readRecords(body: Buffer, from: number, now: number): Records {
     const found = body.indexOf(LF, at);
     const end = found < 0 ? body.length : found;
     const next = found < 0 ? body.length : found + 1;
-    const read = end - at > MOST_RECORD ? "longer than any record" : decodeRecord(body.toString("utf8", at, end));
+    const read = decodeRecord(body.subarray(at, end));
     const record = typeof read === "string" ? read : fit(read, now);
     if (typeof record === "string") aside(damage, damaged(from + at, body.subarray(at, next), record));
     else {
@@ -73,23 +73,29 @@ function aside(all: Damage[], one: Damage): void {
 /** The record as the database can hold it, or why it cannot: the checksum says who wrote it, not that it makes sense. */
 function fit(record: TrackingRecord, now: number): TrackingRecord | string {
   if (record.link > MOST_LINK) return "a link number nobody gives";
-  const { at } = record;
+  const { at, hint, ip, userAgent, visitor } = record;
+  const late = at < EARLIEST || at > now + DAY_MS;
+  if (!late && record.web === null && isFit(hint) && isFit(ip) && isFit(visitor) && isFit(userAgent, MOST_USER_AGENT))
+    return record;
   return {
     ...record,
     // A redirection server whose clock stands in another year loses no hit and no unsubscription for it.
-    at: at < EARLIEST || at > now + DAY_MS ? now : at,
-    hint: text(record.hint, MOST_TEXT),
-    ip: text(record.ip, MOST_TEXT),
-    userAgent: text(record.userAgent, MOST_USER_AGENT),
-    visitor: text(record.visitor, MOST_TEXT),
+    at: late ? now : at,
+    hint: text(hint),
+    ip: text(ip),
+    userAgent: text(userAgent, MOST_USER_AGENT),
+    visitor: text(visitor),
     web: record.web === null ? null : web(record.web),
   };
 }
 
-/** What PostgreSQL takes as text: no NUL, no half of a character; and not longer than it was meant to be. */
-function text(of: string, most: number): string {
-  if (of.length <= most && !/[\0\ud800-\udfff]/.test(of)) return of;
-  return of.slice(0, most).replaceAll("\0", "\ufffd").toWellFormed();
+/** Not too long, and text PostgreSQL takes: no NUL, no half of a character. */
+function isFit(of: string, most: number = MOST_TEXT): boolean {
+  return of.length <= most && !/[\0\ud800-\udfff]/.test(of);
+}
+
+function text(of: string, most: number = MOST_TEXT): string {
+  return isFit(of, most) ? of : of.slice(0, most).replaceAll("\0", "\ufffd").toWellFormed();
 }
 
 function web({ tag, amount, articles, more }: WebHit): WebHit {

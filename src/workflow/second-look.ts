@@ -11,6 +11,7 @@ import type { Batch } from "../db/tracking-commit.ts";
 import {
   type EarlierHit,
   NEVER_KNOWN,
+  type Reaction,
   readEarlier,
   readMessages,
   readReactions,
@@ -62,7 +63,9 @@ export async function reconsider(
   ids: readonly number[],
 ): Promise<Omit<Batch, "advance" | "damage"> | null> {
   const now = clock.now();
-  const [reactions, messages] = [await readReactions(sql, ids), await readMessages(sql, ids)];
+  const reactions = new Map<number, Reaction>();
+  await readReactions(sql, ids, reactions);
+  const messages = await readMessages(sql, ids);
   const earlier = Map.groupBy(await readEarlier(sql, ids, now - BACK_MS, now + BACK_MS), ({ messageId }) => messageId);
   const taken: EarlierHit[] = [];
   for (const [id, reaction] of reactions) {

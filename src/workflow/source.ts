@@ -10,7 +10,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { HttpAnswer, HttpAsk } from "../http/client.ts";
 import type { Sql } from "../db/sql.ts";
-import { logAt, logPosition, noteRedirector } from "../db/tracking-sources.ts";
+import { logAt, noteRedirector, openLog } from "../db/tracking-sources.ts";
 import type { Consolidator, Piece } from "./consolidate.ts";
 import { type Cursor, pull, type Pulled } from "./pull.ts";
 import { readRecords } from "./records.ts";
@@ -38,7 +38,11 @@ const QUIET_PAUSE_MS = 500;
 /** That all is well is written down this often. */
 const NOTE_MS = 60_000;
 
-type Octets = Extract<Pulled, { kind: "octets" }>;
+/** An answer; octets are read as soon as they are there, while what came before is being committed. */
+interface Answered {
+  readonly pulled: Pulled;
+  readonly piece: Piece | null;
+}
 
 /** Pulls one server until the signal aborts. Never rejects. */
 export async function pullSource(deps: SourceDeps, address: string, signal: AbortSignal): Promise<void> {
@@ -49,15 +53,16 @@ export async function pullSource(deps: SourceDeps, address: string, signal: Abor
   let limit = deps.pullRecords;
   /** null: to be asked for. */
   let cursor: Cursor | null = null;
-  let ahead: { readonly at: number; readonly answer: Promise<Pulled> } | null = null;
+  let ahead: { readonly at: number; readonly answer: Promise<Answered> } | null = null;
 
-  const ask = (at: Cursor, pulled: number): Promise<Pulled> => {
+  async function ask(at: Cursor, acknowledged: number): Promise<Answered> {
     const { secret, pullWaitMs: waitMs } = deps;
-    return pull({ ask: deps.ask, address, secret, records: limit, waitMs, signal }, at, pulled);
-  };
+    const pulled = await pull({ ask: deps.ask, address, secret, records: limit, waitMs, signal }, at, acknowledged);
+    return { pulled, piece: pulled.kind === "octets" ? pieceOf(pulled, clock.now(), log) : null };
+  }
 
   /** What comes next at the cursor, asked for already or not. */
-  function answerAt(at: Cursor): Promise<Pulled> {
+  function answerAt(at: Cursor): Promise<Answered> {
     const asked = ahead;
     ahead = null;
     return asked !== null && asked.at === at.position ? asked.answer : ask(at, at.position);
@@ -65,13 +70,13 @@ export async function pullSource(deps: SourceDeps, address: string, signal: Abor
 
   async function locate(): Promise<Cursor> {
     const name = await logAt(sql, address);
-    return { log: name, position: name === "" ? 0 : await logPosition(sql, name, address) };
+    return { log: name, position: name === "" ? 0 : await openLog(sql, name, address) };
   }
 
   async function step(): Promise<void> {
     const at = (cursor ??= await locate());
     const began = clock.monotonic();
-    const pulled = await answerAt(at);
+    const { pulled, piece } = await answerAt(at);
     if (pulled.kind === "stopped") return;
     if (pulled.kind === "trouble") {
       if (pulled.large && limit > 1) limit = Math.ceil(limit / 2);
@@ -83,31 +88,29 @@ export async function pullSource(deps: SourceDeps, address: string, signal: Abor
     if (pulled.log !== at.log) {
       if (at.log !== "")
         log.warn({ log: pulled.log, before: at.log }, "the redirection server has another tracking log");
-      cursor = { log: pulled.log, position: await logPosition(sql, pulled.log, address) };
+      cursor = { log: pulled.log, position: await openLog(sql, pulled.log, address) };
       // Nothing was known of it, and it was asked from the beginning: the answer is the right one.
       if (pulled.kind === "other" || cursor.position !== pulled.from) return;
     }
-    const octets = pulled as Octets;
-    if (octets.next > octets.from) await takeOctets({ log: octets.log, position: octets.from }, octets);
+    if (piece !== null && piece.to > piece.from) await takePiece(piece);
     else if (clock.monotonic() - began < QUICK_MS) await pause(clock, QUIET_PAUSE_MS, signal);
   }
 
-  async function takeOctets(at: Cursor, { body, next, lost }: Octets): Promise<void> {
-    const piece = pieceOf(at, body, next, lost, clock.now(), log);
+  async function takePiece(piece: Piece): Promise<void> {
     // The answer is looked at only when this piece is through; until then it must not be an error nobody catches.
-    ahead = { at: next, answer: ask({ log: at.log, position: next }, at.position) };
+    ahead = { at: piece.to, answer: ask({ log: piece.log, position: piece.to }, piece.from) };
     ahead.answer.catch(() => {});
     const taken = await consolidator.take(piece);
     if (taken !== "counted") {
       log.warn(
-        { log: at.log, position: at.position, taken },
+        { log: piece.log, position: piece.from, taken },
         "what was pulled is not counted here: it was counted before, or elsewhere",
       );
       cursor = null;
       if (taken === "deposed") await pause(clock, QUIET_PAUSE_MS, signal);
       return;
     }
-    cursor = { log: at.log, position: next };
+    cursor = { log: piece.log, position: piece.to };
     limit = Math.min(deps.pullRecords, limit * 2);
     const newest = piece.records.at(-1)?.record.at;
     deps.counted({
@@ -132,25 +135,18 @@ export async function pullSource(deps: SourceDeps, address: string, signal: Abor
   }
 }
 
-function pieceOf(at: Cursor, body: Buffer, next: number, lost: number, now: number, log: Log): Piece {
-  const { records, damage, clockWrong } = readRecords(body, at.position, now);
-  const gap = next - at.position - body.length;
-  if (clockWrong) log.warn({ log: at.log }, "the clock of the redirection server is wrong by more than a day");
-  if (damage.length > 0)
-    log.error(
-      { log: at.log, position: damage[0]!.position, places: damage.length, reason: damage[0]!.reason },
-      "damaged records of the tracking log are set aside",
-    );
-  if (gap > 0) log.error({ log: at.log, position: next - gap, octets: gap }, "a piece of the tracking log is missing");
+function pieceOf(pulled: Extract<Pulled, { kind: "octets" }>, now: number, to: Log): Piece {
+  const { log, from, body, next, lost } = pulled;
+  const { records, damage, clockWrong } = readRecords(body, from, now);
+  const gap = next - from - body.length;
+  if (clockWrong) to.warn({ log }, "the clock of the redirection server is wrong by more than a day");
+  if (damage.length > 0) {
+    const { position, reason } = damage[0]!;
+    to.error({ log, position, reason, places: damage.length }, "damaged records of the tracking log are set aside");
+  }
+  if (gap > 0) to.error({ log, position: next - gap, octets: gap }, "a piece of the tracking log is missing");
   const missing = { position: next - gap, octets: gap, records: 0, reason: "missing", content: Buffer.alloc(0) };
-  return {
-    log: at.log,
-    from: at.position,
-    to: next,
-    records,
-    damage: gap > 0 ? [...damage, missing] : damage,
-    lost,
-  };
+  return { log, from, to: next, records, damage: gap > 0 ? [...damage, missing] : damage, lost };
 }
 
 interface Told {

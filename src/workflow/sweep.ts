@@ -1,73 +1,75 @@
 /**
- * One program going through the mail of many: the same user agent from the same network (/24, /48) with hits on a hundred different messages within
- * ten seconds. That is ten messages a second; a company's reader's do not come so close behind one address, nor those of a carrier. Only
- * hits that nothing else speaks against are asked about, so the image proxies of Gmail and Yahoo are not.
+ * One program going through the mail of many: a hundred hits with the same user agent from the same network (/24, /48) within ten seconds, the last
+ * fifty of them on fifty different messages. That is ten a second; the readers of a company do not come so close behind one address, nor
+ * those of a carrier. Only hits that nothing else speaks against are asked about, so the image proxies of Gmail and Yahoo are not.
  *
- * What is remembered is bounded and lives in this process alone: after a restart a sweep is found again a hundred messages later. Hits of the batch
- * that came before the hundredth are told too.
+ * Asked about every hit, so it is a table of plain numbers: a user agent and a network have one place in it, and who comes to a place that
+ * somebody busy has is not watched. It lives in this process alone: after a restart a sweep is found again a hundred hits later.
  */
 import { addressNumber } from "../model/network.ts";
 
 export const SWEEP_MS = 10_000;
-export const SWEEP_MESSAGES = 100;
+export const SWEEP_HITS = 100;
+/** Different messages, among the hits that come behind as many others. */
+const SWEEP_MESSAGES = 50;
+/** Hits of a window that make it somebody busy. */
+const BUSY = 8;
 
 export interface Sweeps {
-  /** A new batch: indexes begin anew. */
-  begin(): void;
-  /** One hit, at epoch ms; `index` of it in the batch. The hits of the batch that are a sweep's by now, not told before. */
-  hit(ip: string, userAgent: number, message: number, at: number, index: number): readonly number[];
+  /**
+   * One hit, at epoch ms. 0: not one of a sweep; else when the sweep began: hits of the same program and network from then on are its.
+   */
+  hit(ip: string, userAgent: number, message: number, at: number): number;
+  /** The same for the same program and network; null when the network is not known. */
+  key(ip: string, userAgent: number): number | null;
 }
 
-interface Window {
-  from: number;
-  readonly messages: Set<number>;
-  /** Of which batch `indexes` are. */
-  batch: number;
-  indexes: number[];
-}
+/** @param places a power of two. */
+export function openSweeps(places: number = 16_384): Sweeps {
+  const keys = new Float64Array(places);
+  const from = new Float64Array(places);
+  const hits = new Uint32Array(places);
+  /** Of windows that have half of their hits. */
+  const messages = new Map<number, Set<number>>();
 
-const NONE: readonly number[] = [];
-
-/** @param most user agents and networks that are remembered at once. */
-export function openSweeps(most: number = 5_000): Sweeps {
-  const windows = new Map<string, Window>();
-  let batch = 0;
-
-  function windowOf(key: string, at: number): Window {
-    const known = windows.get(key);
-    if (known !== undefined && Math.abs(at - known.from) <= SWEEP_MS) return known;
-    // The newest stand last, so what is forgotten is what was begun first.
-    windows.delete(key);
-    const made = { from: at, messages: new Set<number>(), batch, indexes: [] };
-    windows.set(key, made);
-    if (windows.size > most) windows.delete(windows.keys().next().value as string);
-    return made;
+  function begin(place: number, key: number, at: number): void {
+    keys[place] = key;
+    from[place] = at;
+    hits[place] = 0;
+    messages.delete(place);
   }
 
   return {
-    begin: () => void batch++,
-    hit(ip, userAgent, message, at, index) {
-      const network = networkOf(ip);
-      if (network === null || message === 0) return NONE;
-      const window = windowOf(`${network} ${userAgent}`, at);
-      if (window.batch !== batch) {
-        window.batch = batch;
-        window.indexes = [];
-      }
-      if (window.messages.size < SWEEP_MESSAGES) window.messages.add(message);
-      window.indexes.push(index);
-      if (window.messages.size < SWEEP_MESSAGES) return NONE;
-      const told = window.indexes;
-      window.indexes = [];
-      return told;
+    key: keyOf,
+    hit(ip, userAgent, message, at) {
+      const key = keyOf(ip, userAgent);
+      if (key === null || message === 0) return 0;
+      const place = scatter(key) & (places - 1);
+      const over = Math.abs(at - from[place]!) > SWEEP_MS;
+      if (keys[place] !== key) {
+        if (!over && hits[place]! >= BUSY) return 0;
+        begin(place, key, at);
+      } else if (over) begin(place, key, at);
+      const count = ++hits[place]!;
+      if (count <= SWEEP_HITS - SWEEP_MESSAGES) return 0;
+      let seen = messages.get(place);
+      if (seen === undefined) messages.set(place, (seen = new Set()));
+      if (seen.size < SWEEP_MESSAGES) seen.add(message);
+      return seen.size < SWEEP_MESSAGES ? 0 : from[place]!;
     },
   };
 }
 
-/** null: the address is not known. */
-function networkOf(ip: string): string | null {
-  if (ip === "") return null;
-  const number = addressNumber(ip);
+/** Networks are apart from each other for all practical purposes: IPv6 ones above all IPv4 ones, folded to 29 bits. */
+function keyOf(ip: string, userAgent: number): number | null {
+  const number = ip === "" ? null : addressNumber(ip);
   if (number === null) return null;
-  return ip.includes(":") ? `6:${number}` : `4:${Math.floor(number / 256)}`;
+  const network = ip.includes(":") ? 0x1000000 + (number % 0x1ffffffb) : Math.floor(number / 256);
+  return network * 0x400000 + (userAgent % 0x400000);
+}
+
+function scatter(key: number): number {
+  let mixed = (key % 0x100000000) ^ Math.floor(key / 0x100000000);
+  mixed = Math.imul(mixed ^ (mixed >>> 16), 0x45d9f3b);
+  return (mixed ^ (mixed >>> 16)) >>> 0;
 }

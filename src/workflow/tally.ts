@@ -14,20 +14,21 @@ import type { Uncounted } from "../model/visitor.ts";
 export interface Countable {
   /** Epoch ms. */
   readonly at: number;
-  readonly kind: TrackingKind;
+  /** Number in TRACKING_KINDS. */
+  readonly kind: number;
   readonly deliveryId: number;
   readonly link: number;
   readonly visitor: string;
-  /** Of its message; null: anonymous. */
-  readonly state: Reaction | null;
-  readonly web: WebHit | null;
 }
 
 export interface Tally {
-  /** Counts a hit, or says why it does not count. */
-  count(hit: Countable, person: boolean): Uncounted | "";
-  /** A hit that was counted as a person's was a machine's. */
-  takeBack(hit: Countable): void;
+  /**
+   * Counts a hit, or says why it does not count.
+   * @param state of its message; null: anonymous.
+   */
+  count(hit: Countable, state: Reaction | null, web: WebHit | null, person: boolean): Uncounted | "";
+  /** A hit that was counted as a person's was a machine's; it is no transaction. */
+  takeBack(hit: Countable, state: Reaction | null): void;
   readonly links: readonly LinkSum[];
   readonly deliveries: readonly DeliverySums[];
   readonly visitors: readonly VisitorClicks[];
@@ -38,18 +39,20 @@ const PERIOD_MS = 300_000;
 
 /** @param visitors those known of the deliveries and visitors there will be; changed. */
 export function openTally(visitors: readonly VisitorClicks[]): Tally {
-  const links = new Map<string, LinkSum>();
+  const links = new Map<number, Map<number, LinkSum>>();
   const deliveries = new Map<number, DeliverySums>();
   const clickers = new Map(visitors.map((v) => [`${v.deliveryId} ${v.visitor}`, v]));
 
   function linkOf({ deliveryId, link, kind, at }: Countable): LinkSum {
-    const number = TRACKING_KINDS.indexOf(kind);
+    let of = links.get(deliveryId);
+    if (of === undefined) links.set(deliveryId, (of = new Map()));
     const slot = Math.floor(at / PERIOD_MS);
-    const key = `${deliveryId} ${link} ${number} ${slot}`;
-    let sum = links.get(key);
+    // 31 bits of link, 3 of kind, 19 of period (five years of them).
+    const key = (link * 8 + kind) * 0x80000 + (slot % 0x80000);
+    let sum = of.get(key);
     if (sum === undefined) {
-      sum = { deliveryId, link, kind: number, period: slot * PERIOD_MS, person: 0, machine: 0 };
-      links.set(key, sum);
+      sum = { deliveryId, link, kind, period: slot * PERIOD_MS, person: 0, machine: 0 };
+      of.set(key, sum);
     }
     return sum;
   }
@@ -69,65 +72,65 @@ export function openTally(visitors: readonly VisitorClicks[]): Tally {
   }
 
   /** Hits of all. */
-  function addAll(hit: Countable): void {
-    const { state, kind, deliveryId, visitor } = hit;
+  function addAll(hit: Countable, state: Reaction | null, web: WebHit | null): void {
+    const { kind, deliveryId, visitor } = hit;
     const sums = deliveryOf(deliveryId, 0);
-    addSums(sums, hit, 1);
+    addSums(sums, kind, web, 1);
     if (state !== null && state.hits++ === 0) sums.recipient_open++;
-    if (kind !== "click") return;
+    if (kind !== CLICK) return;
     if (state !== null && state.clicks++ === 0) sums.recipient_click++;
     if (visitor === "" || clicker(deliveryId, visitor).clicks++ === 0) sums.person_click++;
   }
 
   /** A hit of people's, `by` 1, or one less, -1. */
-  function addPeople(hit: Countable, by: 1 | -1): void {
-    const { state, kind, deliveryId, visitor } = hit;
+  function addPeople(hit: Countable, state: Reaction | null, web: WebHit | null, by: 1 | -1): void {
+    const { kind, deliveryId, visitor } = hit;
     const sums = deliveryOf(deliveryId, 1);
-    addSums(sums, hit, by);
+    addSums(sums, kind, web, by);
     /** There was none before, or there is none any more. */
-    const edge = (before: number): boolean => before === (by === 1 ? 0 : 1);
+    const edge = by === 1 ? 0 : 1;
     if (state !== null) {
-      if (edge(state.personHits)) sums.recipient_open += by;
+      if (state.personHits === edge) sums.recipient_open += by;
       state.personHits += by;
     }
-    if (kind !== "click") return;
+    if (kind !== CLICK) return;
     if (state !== null) {
-      if (edge(state.personClicks)) sums.recipient_click += by;
+      if (state.personClicks === edge) sums.recipient_click += by;
       state.personClicks += by;
     }
     if (visitor === "") sums.person_click += by;
     else {
       const of = clicker(deliveryId, visitor);
-      if (edge(of.personClicks)) sums.person_click += by;
+      if (of.personClicks === edge) sums.person_click += by;
       of.personClicks += by;
     }
   }
 
   return {
-    count(hit, person) {
-      if (isRepeated(hit, person)) return "repeated";
+    count(hit, state, web, person) {
+      if (state !== null && isRepeated(hit, state, person)) return "repeated";
       // Nobody asks for the sums of a delivery that is not known.
       if (hit.deliveryId === 0) return "";
-      addAll(hit);
-      if (person) addPeople(hit, 1);
+      addAll(hit, state, web);
+      if (person) addPeople(hit, state, web, 1);
       linkOf(hit)[person ? "person" : "machine"]++;
       return "";
     },
-    takeBack(hit) {
-      const { state, kind, at } = hit;
-      if (kind === "open" && state !== null) {
+    takeBack(hit, state) {
+      const { kind, at } = hit;
+      if (kind === OPEN && state !== null) {
         state.machineOpenedAt = Math.max(state.machineOpenedAt, at);
         // The next open of a person counts, however near.
         if (at >= state.openedAt) state.openedAt = 0;
       }
       if (hit.deliveryId === 0) return;
-      addPeople(hit, -1);
+      addPeople(hit, state, null, -1);
       const sum = linkOf(hit);
       sum.person--;
       sum.machine++;
     },
     get links() {
-      return [...links.values()];
+      return [...links.values()].flatMap((of) => [...of.values()]);
     },
     get deliveries() {
       return [...deliveries.values()];
@@ -152,7 +155,11 @@ const NO_SUMS: Readonly<Record<DeliverySum, number>> = {
   articles: 0,
 };
 
-const SUM_OF: Readonly<Record<TrackingKind, DeliverySum>> = {
+const [OPEN, CLICK, UNSUBSCRIBE, TRANSACTION] = (["open", "click", "unsubscribe", "transaction"] as const).map((kind) =>
+  TRACKING_KINDS.indexOf(kind),
+);
+
+const SUM_OF_KIND: Readonly<Record<TrackingKind, DeliverySum>> = {
   open: "opens",
   click: "clicks",
   unsubscribe: "opt_outs",
@@ -160,23 +167,23 @@ const SUM_OF: Readonly<Record<TrackingKind, DeliverySum>> = {
   page: "web_pages",
   transaction: "transactions",
 };
+const SUM_OF = TRACKING_KINDS.map((kind) => SUM_OF_KIND[kind]);
 
-function addSums(sums: DeliverySums, { kind, web }: Countable, by: 1 | -1): void {
-  sums[SUM_OF[kind]] += by;
-  if (kind !== "transaction" || web === null) return;
+function addSums(sums: DeliverySums, kind: number, web: WebHit | null, by: 1 | -1): void {
+  sums[SUM_OF[kind]!] += by;
+  if (kind !== TRANSACTION || web === null) return;
   sums.amount += by * web.amount;
   sums.articles += by * web.articles;
 }
 
 /** Of an open: was one counted less than a minute from it? Of an unsubscription: was it asked for before? Notes it down if not. */
-function isRepeated({ kind, at, state }: Countable, person: boolean): boolean {
-  if (state === null) return false;
-  if (kind === "unsubscribe") {
+function isRepeated({ kind, at }: Countable, state: Reaction, person: boolean): boolean {
+  if (kind === UNSUBSCRIBE) {
     const before = state.optedOut;
     state.optedOut = true;
     return before;
   }
-  if (kind !== "open") return false;
+  if (kind !== OPEN) return false;
   const last = person ? state.openedAt : state.machineOpenedAt;
   if (last > 0 && Math.abs(at - last) < REPEATED_MS) return true;
   if (person) state.openedAt = Math.max(last, at);

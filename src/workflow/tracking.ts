@@ -48,7 +48,7 @@ export function openTracking(deps: TrackingDeps): Tracking {
     await last;
     const fence = await raised(epoch, signal);
     if (fence === null) return;
-    const consolidator = openConsolidator({ sql, clock, log, fence });
+    const consolidator = openConsolidator({ sql, log, fence });
     const source = { ...deps, consolidator };
     await Promise.all([
       ...[...new Set(deps.redirectors.map((address) => address.replace(/\/+$/, "")))].map((address) =>
