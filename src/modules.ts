@@ -1,6 +1,6 @@
 /** The process table: which modules there are, in which order they start, and how many processes each has. */
 import type { Settings } from "./config/settings.ts";
-import { runsRedirector } from "./config/tracking-place.ts";
+import { redirectorsOf, runsRedirector } from "./config/tracking-place.ts";
 import type { BareStart, Start } from "./service.ts";
 
 export interface ModuleRow {
@@ -30,6 +30,12 @@ export const MODULES: readonly ModuleRow[] = [
     runLevel: 20,
     processes: (s) => s.mta.processes,
     load: () => import("./mta/start.ts"),
+  },
+  {
+    name: "workflow",
+    runLevel: 25,
+    processes: (s) => (s.workflow.run && redirectorsOf(s).length > 0 ? 1 : 0),
+    load: () => import("./workflow/start.ts"),
   },
   { name: "web", runLevel: 30, processes: () => 1, load: () => import("./web/start.ts") },
 ];

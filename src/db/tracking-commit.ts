@@ -133,8 +133,9 @@ export async function commitBatch(sql: Sql, fence: Fence, batch: Batch): Promise
         newest_at = greatest(s.newest_at, ${time(newest)}::timestamptz), records = s.records + ${advance?.records ?? 0}::bigint,
         damaged = s.damaged + ${sum(batch.damage.map((d) => d.records))}::bigint,
         missing = s.missing + ${sum(batch.damage.map((d) => (d.records === 0 ? d.octets : 0)))}::bigint,
-        lost = ${advance?.lost ?? 0}::bigint
-      from fence where s.log = ${log} and s.position = ${advance?.from ?? 0}::bigint returning s.log
+        lost = s.lost + case when i.lost >= s.lost_told then i.lost - s.lost_told else i.lost end, lost_told = i.lost
+      from fence cross join (select ${advance?.lost ?? 0}::bigint as lost) i
+      where s.log = ${log} and s.position = ${advance?.from ?? 0}::bigint returning s.log
     ), go as materialized (
       select from fence where ${log} = '' or exists (select from source)
     ), hits as (${insertRows(sql, rows)}),

@@ -26,7 +26,7 @@ export async function readFence(sql: Sql, epoch: number): Promise<Fence | null> 
 }
 
 /** A log that is pulled from an address; where to go on in it: at 0 in one nobody has pulled yet. */
-export async function openLog(sql: AnySql, log: string, address: string): Promise<number> {
+export async function attachLog(sql: AnySql, log: string, address: string): Promise<number> {
   const [row] = await sql<{ position: number }[]>`
     insert into tracking_source as s (log, address) values (${log}, ${address})
     on conflict (log) do update set address = excluded.address

@@ -10,7 +10,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { HttpAnswer, HttpAsk } from "../http/client.ts";
 import type { Sql } from "../db/sql.ts";
-import { logAt, noteRedirector, openLog } from "../db/tracking-sources.ts";
+import { logAt, noteRedirector, attachLog } from "../db/tracking-sources.ts";
 import type { Consolidator, Piece } from "./consolidate.ts";
 import { type Cursor, pull, type Pulled } from "./pull.ts";
 import { readRecords } from "./records.ts";
@@ -70,7 +70,7 @@ export async function pullSource(deps: SourceDeps, address: string, signal: Abor
 
   async function locate(): Promise<Cursor> {
     const name = await logAt(sql, address);
-    return { log: name, position: name === "" ? 0 : await openLog(sql, name, address) };
+    return { log: name, position: name === "" ? 0 : await attachLog(sql, name, address) };
   }
 
   async function step(): Promise<void> {
@@ -88,7 +88,7 @@ export async function pullSource(deps: SourceDeps, address: string, signal: Abor
     if (pulled.log !== at.log) {
       if (at.log !== "")
         log.warn({ log: pulled.log, before: at.log }, "the redirection server has another tracking log");
-      cursor = { log: pulled.log, position: await openLog(sql, pulled.log, address) };
+      cursor = { log: pulled.log, position: await attachLog(sql, pulled.log, address) };
       // Nothing was known of it, and it was asked from the beginning: the answer is the right one.
       if (pulled.kind === "other" || cursor.position !== pulled.from) return;
     }

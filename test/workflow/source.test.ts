@@ -209,11 +209,14 @@ describe("a redirection server", () => {
   });
 
   test("whose hits were lost says so, and it is kept", async () => {
-    log.lost = 12;
-    log.append(clicks(0, 5));
     await pulling();
-    await isCounted(5);
-    expect((await trackingSources(db.sql))[0]).toMatchObject({ lost: 12 });
+    // Its count begins anew with its process.
+    for (const [i, lost] of [12, 12, 15, 2].entries()) {
+      log.lost = lost;
+      log.append(clicks(i, i + 1));
+      await isCounted(i + 1);
+    }
+    expect((await trackingSources(db.sql))[0]).toMatchObject({ lost: 17 });
   });
 });
 

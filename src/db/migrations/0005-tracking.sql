@@ -39,7 +39,8 @@ create table tracking_source (
   records      bigint not null default 0,
   damaged      bigint not null default 0,              -- records set aside: tracking_damaged
   missing      bigint not null default 0,              -- octets of gaps
-  lost         bigint not null default 0               -- hits the server could not write down, as it says
+  lost         bigint not null default 0,              -- hits the server could not write down
+  lost_told    bigint not null default 0               -- what it said last: it counts from the start of its process
 );
 
 -- Octets of a log that are no records, with their place: damaged ones (and what they look like), and gaps. The rest of the log went on.

@@ -1,6 +1,7 @@
 /**
- * `GET /log?after=<position>&limit=<records>&wait=<ms>&log=<id>`: the tracking log for the workflow that pulls it. Raw lines as they stand in the file, packed
- * when that is accepted; `after` says that everything before it is kept elsewhere. What a line is worth is the puller's to find out.
+ * `GET /log?after=<position>&limit=<records>&wait=<ms>&log=<id>&pulled=<position>`: the tracking log for the workflow that pulls it. Raw lines as they stand in
+ * the file, packed when that is accepted. What is before `pulled` (without it: before `after`) is kept elsewhere by now; who asks for more while
+ * it still keeps the last answer says so. What a line is worth is the puller's to find out.
  *
  *     x-log   id of this log                   x-next  position to ask for next
  *     x-host  name of this machine             x-lost  hits that could not be written since this process began
@@ -33,15 +34,16 @@ export async function answerLog(
   const after = numberOf(parameters, "after", 0, Number.MAX_SAFE_INTEGER);
   const limit = numberOf(parameters, "limit", 10_000, MOST_RECORDS);
   const wait = numberOf(parameters, "wait", 0, MOST_WAIT_MS);
-  if (after === null || limit === null || limit === 0 || wait === null)
-    return sendText(response, 400, "text/plain; charset=utf-8", "after, limit and wait are whole numbers\n");
+  const pulled = numberOf(parameters, "pulled", after ?? 0, Number.MAX_SAFE_INTEGER);
+  if (after === null || limit === null || limit === 0 || wait === null || pulled === null)
+    return sendText(response, 400, "text/plain; charset=utf-8", "after, limit, wait and pulled are whole numbers\n");
   const facts = ["x-log", log.id, "x-host", host, "x-lost", String(log.facts.lost)];
   const asked = parameters.get("log");
   if (asked !== null && asked !== log.id) return sendNothing(response, 409, facts);
   const gone = new AbortController();
   response.once("close", () => gone.abort());
   let piece = await log.read(after, limit);
-  if (piece !== null) log.pulled(after);
+  if (piece !== null) log.pulled(Math.min(after, pulled));
   if (piece?.next === after && wait > 0) {
     await log.wait(after, wait, gone.signal);
     piece = await log.read(after, limit);

@@ -47,7 +47,15 @@ describe("who does not show the secret gets nothing", () => {
 });
 
 test("nonsense is refused", async () => {
-  for (const query of ["after=-1", "after=x", "limit=0", "limit=1.5", "wait=-5", "after=99999999999999999999"])
+  for (const query of [
+    "after=-1",
+    "after=x",
+    "limit=0",
+    "limit=1.5",
+    "wait=-5",
+    "pulled=x",
+    "after=99999999999999999999",
+  ])
     expect([query, (await pull(query)).status]).toEqual([query, 400]);
   expect((await server.ask("/log", { method: "POST", headers: AUTHORIZATION })).status).toBe(405);
 });
@@ -88,6 +96,22 @@ test("records by pieces, each once, with what there is to know of the log", asyn
     status: 200,
     body: "",
   });
+});
+
+test("what is asked for ahead is kept until it is said to be elsewhere", async () => {
+  for (let i = 1; i <= 3; i++) await click(i);
+  const unpulled = async (): Promise<number> =>
+    Number(
+      /redirector_log_unpulled_bytes\S* (\d+)/.exec(
+        (await server.ask("/metrics", { headers: AUTHORIZATION })).body,
+      )![1],
+    );
+  const next = Number((await pull("after=0")).headers["x-next"]);
+  expect(await unpulled()).toBe(next);
+  await pull(`after=${next}&pulled=10`);
+  expect(await unpulled()).toBe(next - 10);
+  await pull(`after=${next}&pulled=${next + 1000}`);
+  expect(await unpulled()).toBe(0);
 });
 
 test("packed when that is accepted", async () => {
