@@ -8,6 +8,7 @@ import type { StatSettings } from "../config/stat-settings.ts";
 import { harmless } from "../model/harmless.ts";
 import { pathTest } from "../model/mask.ts";
 import type { ReplyRule, ReplyRules } from "../model/reply-rules.ts";
+import type { Curb } from "../quota/messages.ts";
 import type { Governed, Governor, Measure, Suspension } from "./contract.ts";
 import { free, tighter, under } from "./governor/combine.ts";
 import {
@@ -69,6 +70,10 @@ export function createGovernor(options: GovernorOptions): TrafficGovernor {
   /** Not later than the next thing a course does by itself. */
   let earliest = Infinity;
   const courses = createCourses(options.record, changed);
+  const curbsKnown = new WeakMap<
+    Course,
+    Pick<Course, "stage" | "stageAt" | "until" | "reason"> & { curbs: readonly Curb[] }
+  >();
   const trouble = createTrouble(breaker.windowMs);
   const warmUp = createWarmUp();
   const suspensions = createSuspensions((suspension) =>
@@ -125,6 +130,17 @@ export function createGovernor(options: GovernorOptions): TrafficGovernor {
   function dueAnew(): void {
     earliest = Infinity;
     for (const course of everyCourse()) due(course);
+  }
+
+  /** The same objects as long as the course says the same: of thousands few have changed when the engine asks. */
+  function curbsOf(course: Course): readonly Curb[] {
+    const { stage, stageAt, until, reason } = course;
+    const known = curbsKnown.get(course);
+    if (known?.stage === stage && known.stageAt === stageAt && known.until === until && known.reason === reason)
+      return known.curbs;
+    const curbs = courseCurbs(course);
+    curbsKnown.set(course, { stage, stageAt, until, reason, curbs });
+    return curbs;
   }
 
   function baseOf(where: Where, now: number): number {
@@ -304,7 +320,7 @@ export function createGovernor(options: GovernorOptions): TrafficGovernor {
       const of = [
         ...suspensions.active().map((one) => suspensionCurbs(one, suspensions.baseOf(one))),
         ...warmUp.holds(courseNow(now)).map(({ state, hold }) => warmUpCurbs(state, hold)),
-        ...[...everyCourse()].slice(-CURBED_MOST).map(courseCurbs),
+        ...[...everyCourse()].slice(-CURBED_MOST).map(curbsOf),
       ];
       return of.flat();
     },

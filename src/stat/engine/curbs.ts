@@ -12,8 +12,47 @@ export interface CurbsTold {
   changes(members: Iterable<Pick<Member, "send">>, now: number): void;
 }
 
+interface Told {
+  curb: Curb;
+  text: string;
+  /** The look that saw it last. */
+  look: number;
+}
+
 export function openCurbsTold(governor: Pick<Governor, "curbs">): CurbsTold {
-  const told = new Map<string, { readonly curb: Curb; readonly text: string }>();
+  const told = new Map<string, Told>();
+  let look = 0;
+
+  /** Of thousands few have changed, and most are the same objects as before: a look must be cheap. */
+  function changed(curbs: readonly Curb[]): Curb[] {
+    const some: Curb[] = [];
+    look++;
+    for (const curb of curbs) {
+      const known = told.get(curb.id);
+      if (known === undefined) told.set(curb.id, { curb, text: JSON.stringify(curb), look });
+      else {
+        known.look = look;
+        if (known.curb === curb) continue;
+        const text = JSON.stringify(curb);
+        const same = known.text === text;
+        Object.assign(known, { curb, text });
+        if (same) continue;
+      }
+      some.push(curb);
+    }
+    return some;
+  }
+
+  function over(): string[] {
+    const ids: string[] = [];
+    for (const [id, one] of told)
+      if (one.look !== look) {
+        ids.push(id);
+        told.delete(id);
+      }
+    return ids;
+  }
+
   return {
     all({ send }) {
       const [first = [], ...rest] = pieces([...told.values()].map(({ curb }) => curb));
@@ -21,22 +60,13 @@ export function openCurbsTold(governor: Pick<Governor, "curbs">): CurbsTold {
       for (const curbs of rest) send({ t: "curbs", all: false, curbs, over: [] });
     },
     changes(members, now) {
-      const curbs = governor.curbs(now);
-      const ids = new Set(curbs.map(({ id }) => id));
-      const over = [...told.keys()].filter((id) => !ids.has(id));
-      for (const id of over) told.delete(id);
-      const changed: Curb[] = [];
-      for (const curb of curbs) {
-        const text = JSON.stringify(curb);
-        if (told.get(curb.id)?.text === text) continue;
-        told.set(curb.id, { curb, text });
-        changed.push(curb);
+      const begun = pieces(changed(governor.curbs(now)));
+      const ended = pieces(over());
+      if (begun.length + ended.length === 0) return;
+      for (const { send } of members) {
+        for (const ids of ended) send({ t: "curbs", all: false, curbs: [], over: ids });
+        for (const curbs of begun) send({ t: "curbs", all: false, curbs, over: [] });
       }
-      const lines = [
-        ...pieces(over).map((some) => ({ t: "curbs", all: false, curbs: [], over: some }) as const),
-        ...pieces(changed).map((some) => ({ t: "curbs", all: false, curbs: some, over: [] }) as const),
-      ];
-      for (const { send } of members) for (const line of lines) send(line);
     },
   };
 }
