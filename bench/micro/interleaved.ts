@@ -24,7 +24,7 @@ export function interleaved(functions: Readonly<Record<string, () => void>>, sec
 
 function callsFor(run: () => void): number {
   // Warm first.
-  timeOf(run, 300);
+  timeOf(run, 100);
   return Math.max(1, Math.round((PIECE_MS * 1000) / timeOf(run, 20)));
 }
 

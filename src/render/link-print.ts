@@ -64,13 +64,13 @@ type Rewritten = TemplateNode & { kind: "rewritten" };
 const ROOM = 512;
 
 /** A node that prints something made from a message's links. */
-export function linkNode(print: (links: MessageLinks) => string): Rewritten {
-  return { kind: "rewritten", body: [], room: ROOM, print: (_, root) => print(linksOf(root)) };
+export function linkNode(print: (links: MessageLinks) => string, room = ROOM): Rewritten {
+  return { kind: "rewritten", body: [], room, print: (_, root) => print(linksOf(root)) };
 }
 
-/** The address of the target at a position. */
-export function staticLink(position: number): Rewritten {
-  return linkNode(({ click, texts }) => click + (texts[position] ?? ""));
+/** The address of the target at a position; base32 makes 1.6 characters of each of its URL's. */
+export function staticLink(position: number, url: string): Rewritten {
+  return linkNode(({ click, texts }) => click + (texts[position] ?? ""), ROOM + url.length * 2);
 }
 
 /** The target of what was printed, '' when nobody can be led there. */

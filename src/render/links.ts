@@ -73,7 +73,7 @@ function page(book: Book, nodes: readonly TemplateNode[], part: "html" | "amp"):
     const accept = acceptFor(beginOf(flat, href, attributeValue), book.tracking.url);
     const make = personalised
       ? (from: readonly TemplateNode[]) => [hrefNode(from, number, link.quote, accept)]
-      : only(staticLink(book.targets.push({ kind: "click", number, url }) - 1));
+      : only(staticLink(book.targets.push({ kind: "click", number, url }) - 1, url));
     changes.push({ ...href, nodes: make });
   }
   return {
@@ -149,7 +149,7 @@ function plain(book: Book, nodes: readonly TemplateNode[]): readonly TemplateNod
     const accept = acceptFor(beginOf(flat, found, String), tracking.url);
     const make = personalised
       ? (from: readonly TemplateNode[]) => [textUrlNode(from, number, accept)]
-      : only(staticLink(targets.push({ kind: "click", number, url }) - 1));
+      : only(staticLink(targets.push({ kind: "click", number, url }) - 1, url));
     changes.push({ start: found.start, end: found.end, nodes: make });
   }
   return changed(nodes, changes);

@@ -8,9 +8,15 @@
  */
 import { compile } from "html-to-text";
 import type { TemplateNode } from "../model/template.ts";
+import type { Piece } from "./flat.ts";
+import { readHtml, textValue } from "./html.ts";
+
+/** Elements in one another that are looked into: it goes down by recursion, and 3,000 lists were more than a stack holds (measured). */
+const MOST_DEPTH = 1500;
 
 const convert = compile({
   wordwrap: false,
+  limits: { maxDepth: MOST_DEPTH, ellipsis: "" },
   selectors: [
     { selector: "img", format: "skip" },
     { selector: "a", options: { hideLinkHrefIfSameAsText: true, ignoreHref: false, noAnchorUrl: true } },
@@ -24,14 +30,14 @@ const CLOSE = "\uE001";
 
 /** Text of some HTML. */
 export function htmlToText(html: string): string {
-  return tidy(convert(html));
+  return tidy(isDeep(html) ? bareText(html) : convert(html));
 }
 
 /** The text template that corresponds to an HTML template, or null when there is no sure one. */
 export function textTemplate(html: readonly TemplateNode[]): TemplateNode[] | null {
   const marks: Mark[] = [];
   const marked = mark(html, marks);
-  if (marked === null) return null;
+  if (marked === null || isDeep(marked)) return null;
   return nodesOf(tidy(convert(marked)), marks);
 }
 
@@ -65,6 +71,42 @@ function mark(nodes: readonly TemplateNode[], marks: Mark[]): string | null {
       put({ tag: "close", block: node });
     }
   }
+  return out;
+}
+
+/**
+ * Elements that may be open at once, those apart that are often not closed (and hardly ever nest without another between them). Besides what
+ * is lost behind `MOST_DEPTH`: html-to-text's parser takes the square of them, 3 seconds for 50,000 (measured).
+ */
+const MOST_OPEN = 400;
+const LOOSE = new Set(
+  "area base br col dd dt embed hr img input li link meta option p source tbody td th thead tr track wbr".split(" "),
+);
+
+function isDeep(html: string): boolean {
+  let open = 0;
+  let most = 0;
+  const counts = ({ name, hidden }: { readonly name: Piece; readonly hidden: boolean }): boolean =>
+    !hidden && !LOOSE.has(html.slice(name.start, name.end).toLowerCase());
+  readHtml(html, {
+    open: (tag) => void (counts(tag) && (most = Math.max(most, ++open))),
+    close: (tag) => void (counts(tag) && (open = Math.max(0, open - 1))),
+    text: () => {},
+  });
+  return most > MOST_OPEN;
+}
+
+/** Its words, a line for each piece of text. */
+function bareText(html: string): string {
+  let out = "";
+  let silent = false;
+  readHtml(html, {
+    open: ({ name }) => void (silent = /^(?:script|style|title)$/i.test(html.slice(name.start, name.end))),
+    close: () => void (silent = false),
+    text({ start, end }, hidden) {
+      if (!silent && !hidden) out += `${textValue(html.slice(start, end)).trim()}\n`;
+    },
+  });
   return out;
 }
 

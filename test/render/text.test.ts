@@ -64,3 +64,27 @@ describe("no sure template: each message is converted", () => {
     expect(exact).toContain(expected.trim());
   });
 });
+
+describe("HTML that is deeper than a stack", () => {
+  test.each([
+    ["<div>", 300],
+    ["<table><tr><td>", 390],
+    ["<p><b>x</b>", 2000],
+    ["<div>", 1000],
+    ["<ul><li>", 3000],
+    ["<blockquote>", 3000],
+    ["<div>", 10_000],
+    ['<a href="https://x.example/">', 100_000],
+    ["<b>", 300_000],
+  ])("%s, %i times", (tag, count) => {
+    const html = `<p>before</p>${tag.repeat(count)}inside`;
+    expect(both(html).exact).toContain("before\n");
+    expect(both(html).exact).toContain("inside");
+    expect(both(`<style>p{}</style>${html}`).exact).not.toContain("p{}");
+  });
+
+  test("has its words at least, one template or the other", () => {
+    const html = `<title>t</title>${"<i>".repeat(6000)}a &amp; {{name}}<script>s</script>`;
+    expect(both(html)).toEqual({ fast: null, exact: "a & Ann & Co\n" });
+  });
+});
