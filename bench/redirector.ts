@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { signLink } from "../src/model/link.ts";
 import { signToken, type TokenKey } from "../src/model/token.ts";
 import type { BenchOptions } from "./bench.ts";
+import { measureOracle } from "./redirector/oracle.ts";
 import { hasWrk, type Load, runLoad } from "./redirector/load.ts";
 import { median, printTable, round, spread } from "./table.ts";
 
@@ -51,7 +52,7 @@ export async function redirector(options: BenchOptions): Promise<Record<string, 
         }
       }
     }
-    return told(loads);
+    return { ...told(loads), ...measureOracle(KEY) };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

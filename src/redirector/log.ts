@@ -19,7 +19,7 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Clock, Timer } from "../base/clock.ts";
 import { Fault } from "../base/faults.ts";
 import { lockFolder } from "../base/folder-lock.ts";
@@ -166,7 +166,13 @@ export async function openTrackingLog(options: TrackingLogOptions): Promise<Trac
     timer = clock.after(SWEEP_MS, sweep);
   }
 
-  await segments.begin().catch((err: unknown) => log.error({ err }, "the tracking log cannot be written yet"));
+  try {
+    await segments.begin();
+    // What was made just now has names that a power cut could take away with all that is in it.
+    for (const path of [folder, dirname(folder)]) await disk.syncFolder(path);
+  } catch (err) {
+    log.error({ err }, "the tracking log cannot be written yet");
+  }
   return {
     id,
     append: writer.append,

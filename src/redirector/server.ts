@@ -42,6 +42,8 @@ const LIMITS = {
   keepAliveTimeout: 65_000,
   connectionsCheckingInterval: 2_000,
 };
+/** A connection on which nothing moves: nobody reads an answer so slowly. Longer than the longest wait of a pull of the log. */
+const STILL_MS = 90_000;
 const DRAIN_MS = 5_000;
 const BACKLOG = 4096;
 /** TLS handshakes beyond the bound. */
@@ -60,6 +62,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
           handshakeTimeout: limits.headersTimeout,
           SNICallback: (name, done) => done(null, certificates.contextOf(name)),
         });
+  server.timeout = STILL_MS;
   certificates?.onChange((standard) => {
     (server as ReturnType<typeof createTlsServer>).setSecureContext(standard);
   });

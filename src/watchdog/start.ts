@@ -12,14 +12,14 @@ import { type Releasers, withReleasers } from "../base/releasers.ts";
 import { type StopOrder, openStopOrder } from "../base/stop.ts";
 import { loadDkimKeys, loadTokenKeys } from "../config/keys.ts";
 import type { Settings } from "../config/settings.ts";
-import { ownRedirector, runsRedirector } from "../config/tracking-place.ts";
+import { ownRedirector } from "../config/tracking-place.ts";
 import type { Embedded } from "../db/embedded.ts";
 import { migrate } from "../db/migrate.ts";
 import { type Database, openDatabase, requireAnswer } from "../db/open.ts";
 import { openSql } from "../db/sql.ts";
 import { createFirstToken } from "../db/tokens.ts";
 import { ChildGone } from "./child.ts";
-import { freePort } from "./free-port.ts";
+import { choosePorts } from "./ports.ts";
 import { type WatchedModule, openWatchdog } from "./watchdog.ts";
 
 export interface ApplianceOptions {
@@ -94,24 +94,6 @@ export async function startAppliance(options: ApplianceOptions): Promise<number>
     log.info({}, "everything is stopped");
     return code;
   });
-}
-
-/** Nobody is told a port that a server chooses itself: port 0 is chosen here, for the server and who asks it. */
-async function choosePorts(settings: Settings): Promise<Record<string, string>> {
-  const { stat, web, redirector } = settings;
-  const chosen = new Map<string, number>();
-  for (const [name, runs, port] of [
-    ["STAT", stat.run, stat.port],
-    ["WEB", true, web.port],
-    ["REDIRECTOR", runsRedirector(settings), redirector.port],
-  ] as const) {
-    if (!runs || port !== 0) continue;
-    let free = await freePort();
-    // The system may give the same one twice: it was let go in between.
-    while ([...chosen.values()].includes(free)) free = await freePort();
-    chosen.set(`POSTILION_${name}__PORT`, free);
-  }
-  return Object.fromEntries([...chosen].map(([name, port]) => [name, String(port)]));
 }
 
 async function watch(

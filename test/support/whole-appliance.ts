@@ -24,6 +24,8 @@ export interface ApplianceFolder {
 
 export interface RunningAppliance {
   readonly api: Api;
+  /** Base address of the redirection server; '' when `tracking.url` is not set. */
+  readonly redirector: string;
   /** SIGTERM; resolves with the exit code, or the signal that ended it. */
   stop(): Promise<number | NodeJS.Signals>;
   /** SIGKILL to the watchdog and every module at once. */
@@ -32,12 +34,14 @@ export interface RunningAppliance {
 
 const START_MS = 60_000;
 
-/** @param settings what differs from the defaults; `dataDir`, `log` and the ports of the API and of stat are set here. */
+/** @param settings what differs from the defaults; `dataDir`, `log` and the ports of the API, of stat and of the redirection server are set here. */
 export function makeApplianceFolder({
   stat = {},
+  redirector = {},
   ...settings
 }: {
   stat?: object;
+  redirector?: object;
   [name: string]: unknown;
 }): ApplianceFolder {
   const path = mkdtempSync(join(tmpdir(), "postilion-whole-"));
@@ -52,6 +56,7 @@ export function makeApplianceFolder({
       log: { level: "info", pretty: "never" },
       web: { port: 0 },
       stat: { port: 0, ...stat },
+      redirector: { port: 0, ...redirector },
       ...settings,
     }),
   );
@@ -93,6 +98,7 @@ export function makeApplianceFolder({
       token ||= ready.token;
       return {
         api: openApi(ready.url, token),
+        redirector: ready.redirector,
         async stop() {
           const gone = over(child);
           child.kill("SIGTERM");

@@ -77,9 +77,9 @@ function databaseUrl(): string {
 }
 
 test("first start: schema, keys, one token that works; SIGTERM stops in reverse and takes the database along", async () => {
-  const first = launch(["mta=good", "web=good"]);
-  const { token, url, port } = await first.ready();
-  expect({ url, port }).toEqual({ url: "http://127.0.0.1:7", port: 7 });
+  const first = launch(["redirector=good", "mta=good", "web=good"]);
+  const { token, ...places } = await first.ready();
+  expect(places).toMatchObject({ url: "http://127.0.0.1:7", port: 7, redirector: "http://127.0.0.1:7" });
   expect(first.output()).toContain(token);
   const sql = openSql(databaseUrl(), { poolSize: 1, name: "test" });
   expect(await findToken(sql, token)).toMatchObject({ name: "first" });
@@ -88,7 +88,14 @@ test("first start: schema, keys, one token that works; SIGTERM stops in reverse 
   const pid = serverPid();
   first.child.kill("SIGTERM");
   expect(await first.end).toBe(0);
-  expect(lines(journal)).toEqual(["mta start", "web start", "web stop", "mta stop"]);
+  expect(lines(journal)).toEqual([
+    "redirector start",
+    "mta start",
+    "web start",
+    "web stop",
+    "mta stop",
+    "redirector stop",
+  ]);
   expect(identity(pid)).toBe("");
 
   const second = appliance("mta=good");

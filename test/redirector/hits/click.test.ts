@@ -132,6 +132,14 @@ describe("everybody is sent where the link says", () => {
   });
 });
 
+test("a browser that offers another protocol is answered in this one", async () => {
+  const upgrade =
+    "Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n\r\n";
+  expect(await sayRaw(server.port, `GET /r/${T}/${L} HTTP/1.1\r\nHost: t\r\n${upgrade}`)).toContain(
+    `location: ${URL_}`,
+  );
+});
+
 describe("what is written down", () => {
   test("who, what, when, and how it was asked", async () => {
     const before = (await server.records()).length;
