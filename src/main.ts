@@ -136,6 +136,17 @@ function commandLine(): Command {
       process.exitCode = await (await import("./cli/stat-reload.ts")).statReload(config(), json === true);
     });
 
+  const tracking = program.command("tracking").description("opens and clicks: how far they are counted");
+  tracking
+    .command("show")
+    .description(
+      "the redirection servers, how far the log of each is read, and what is wrong with it; exit code 1 if one does not answer",
+    )
+    .option("--json", "as JSON")
+    .action(async ({ json }: { json?: boolean }) => {
+      process.exitCode = await (await import("./cli/tracking-show.ts")).trackingShow(config(), json === true);
+    });
+
   program
     .command("why <message|delivery|domain>")
     .description("what it waits for: since when, set by what, and when it moves")

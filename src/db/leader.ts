@@ -72,6 +72,12 @@ export async function releaseLead(sql: Sql, table: LeaderTable, epoch: number, c
   if (ended.count > 0) await sql`select pg_notify(${channel}, 'leader')`;
 }
 
+/** What stands in the row, for whoever only looks; null: nobody has ever led. */
+export async function readLead(sql: Sql, table: LeaderTable): Promise<LeaderState | null> {
+  const [row] = await sql<Row[]>`select server, epoch, ${sql.unsafe(TIMES)} from ${sql(table)} l where id = 1`;
+  return row === undefined ? null : stateOf(row, false);
+}
+
 const TIMES = `(extract(epoch from clock_timestamp()) * 1000)::float8 as now,
   (extract(epoch from l.until - clock_timestamp()) * 1000)::float8 as left_ms`;
 

@@ -23,6 +23,6 @@ export function addLinkRoutes(context: ApiContext): void {
   });
 }
 
-function linkAnswer({ untracked, ...link }: ContentLink): object {
+export function linkAnswer({ untracked, ...link }: ContentLink): object {
   return { ...link, tracked: untracked === "", untracked: untracked === "" ? null : untracked };
 }

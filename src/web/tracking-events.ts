@@ -1,9 +1,10 @@
 /**
  * GET /v1/events: every hit of every delivery, in order, a JSON object a line, behind a cursor.
  *
- * Nothing is ever skipped: one process at a time consolidates (a lease with a fence), one batch behind the other, and rows get their ids within
- * their batch. So an id that can be seen means that all lower ones can be seen: reading on behind the highest id misses none. (With several writers a
- * lower id could be committed later than a higher one.) An answer is the rows up to an id that is fixed before the first is sent: `x-next-cursor`.
+ * Nothing is ever skipped: one process at a time consolidates, and each batch takes its ids behind the fence, which it holds until it is committed
+ * (db/tracking-commit.ts). So where an id can be seen all lower ones can be seen, and reading on behind the highest misses none. (With
+ * several writers a lower id could be committed later than a higher one.) An answer is the rows up to an id that is fixed before the first is
+ * sent: `x-next-cursor`.
  */
 import { Readable } from "node:stream";
 import { z } from "zod";

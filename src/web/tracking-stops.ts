@@ -20,6 +20,7 @@ import { targetOf } from "../model/link.ts";
 import { ALL_LINKS, type LinkStop, openStops, signStops } from "../model/stops.ts";
 import type { ApiContext } from "./context.ts";
 import { absent } from "./deliveries.ts";
+import { linkAnswer } from "./links.ts";
 import { byId, instant } from "./requests.ts";
 import { addRoute, SERVERS } from "./route/route.ts";
 
@@ -137,7 +138,7 @@ function addLinkStop(context: ApiContext): void {
     return {
       deliveryId: id,
       number: link.number,
-      link,
+      link: linkAnswer(link),
       ...stopAnswer(stops.find((one) => one.link === link.number)),
       ...leads(stops, id, link.number, clock.now()),
     };

@@ -99,7 +99,7 @@ describe("mistakes", () => {
 test("help names every command", () => {
   const { code, out } = call(["--help"]);
   expect(code).toBe(0);
-  for (const name of ["start", "run", "migrate", "config", "dkim", "keys", "stat", "token"])
+  for (const name of ["start", "run", "migrate", "config", "dkim", "keys", "stat", "token", "tracking"])
     expect(out).toMatch(new RegExp(`^  ${name}\\b`, "m"));
 });
 
@@ -124,6 +124,16 @@ test("token: the text alone on standard output, listed, revoked once", () => {
   const id = line.split("\t")[0] ?? "";
   expect(call(["token", "revoke", id], env).code).toBe(0);
   expect(call(["token", "revoke", id], env).code).toBe(2);
+});
+
+test("tracking show: where nothing is tracked nothing is wrong; a server that was never read is", () => {
+  const env = { POSTILION_DATABASE__URL: db.url };
+  const quiet = call(["tracking", "show"], env);
+  expect(quiet).toMatchObject({ code: 0, out: expect.stringContaining("No redirection server") });
+  const wanted = { ...env, POSTILION_WORKFLOW__REDIRECTORS: '["http://127.0.0.1:9"]' };
+  const alarm = call(["tracking", "show", "--json"], wanted);
+  expect(alarm.code).toBe(1);
+  expect(JSON.parse(alarm.out)).toMatchObject({ well: false, leader: null, wanted: ["http://127.0.0.1:9"] });
 });
 
 describe("dkim keygen", () => {
