@@ -7,27 +7,13 @@
  *     <folder>/pulled      position before which everything was pulled, as far as somebody noted it down
  *     <folder>/segments/   the records
  */
-import { randomBytes } from "node:crypto";
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import type { Clock, Timer } from "../base/clock.ts";
-import { Fault } from "../base/faults.ts";
-import { lockFolder } from "../base/folder-lock.ts";
 import type { Log } from "../base/log.ts";
 import { type Disk, realDisk } from "./log/disk.ts";
+import { lockLog, notePulled, openLogFolder } from "./log/folder.ts";
 import { type Piece, readPiece } from "./log/reader.ts";
 import { isNearBound, spareable, toDrop } from "./log/retention.ts";
-import { openSegments } from "./log/segments.ts";
 import { openWaits } from "./log/waits.ts";
 import { type Done, type Writer, openWriter } from "./log/writer.ts";
 
@@ -83,18 +69,9 @@ const SEGMENT_SHARE = 8;
 /** Faults: TRACKING_LOG_UNWRITABLE, TRACKING_LOG_LOCKED. */
 export async function openTrackingLog(options: TrackingLogOptions): Promise<TrackingLog> {
   const { folder, clock, log, disk = realDisk } = options;
-  const unlock = lock(folder, log);
-  const { id, position } = identify(folder, log);
   const segmentBytes = Math.max(1, Math.min(options.segmentBytes, Math.floor(options.logBytes / SEGMENT_SHARE)));
-  const segments = openSegments({
-    folder: join(folder, "segments"),
-    least: position,
-    segmentBytes,
-    segmentMs: options.segmentMs,
-    disk,
-    clock,
-    log,
-  });
+  const unlock = lockLog(folder, log);
+  const { id, position, segments } = openLogFolder({ ...options, segmentBytes, disk }, unlock);
   const waits = openWaits(clock);
   let pulled = position;
   let noted = position;
@@ -148,9 +125,7 @@ export async function openTrackingLog(options: TrackingLogOptions): Promise<Trac
   function note(): void {
     if (noted === pulled) return;
     try {
-      // Not synced: it saves a false alarm, and a position that was given out from being given to something else; no more.
-      writeFileSync(join(folder, "pulled.new"), `${pulled}\n`, { mode: 0o600 });
-      renameSync(join(folder, "pulled.new"), join(folder, "pulled"));
+      notePulled(folder, pulled);
       noted = pulled;
     } catch (err) {
       log.debug({ err }, "what was pulled is not noted down");
@@ -215,49 +190,4 @@ export async function openTrackingLog(options: TrackingLogOptions): Promise<Trac
       unlock();
     },
   };
-}
-
-function lock(folder: string, log: Log): () => void {
-  try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const held = lockFolder(folder);
-    if ("heldBy" in held) throw new Fault("TRACKING_LOG_LOCKED", `${folder} is held by process ${held.heldBy}`);
-    return held.unlock;
-  } catch (error) {
-    if (error instanceof Fault) throw error;
-    const full = ["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "");
-    // A redirection server that starts on a full disk redirects; what it needs was made when there was room.
-    if (!full || !existsSync(join(folder, "log.id"))) throw new Fault("TRACKING_LOG_UNWRITABLE", folder, error);
-    log.error({ folder, err: error }, "the folder of the tracking log is full; it is used without a lock");
-    return () => {};
-  }
-}
-
-function identify(folder: string, log: Log): { readonly id: string; readonly position: number } {
-  const path = join(folder, "log.id");
-  const read = (file: string): string => (existsSync(file) ? readFileSync(file, "utf8").trim() : "");
-  try {
-    const known = read(path);
-    if (/^[0-9a-f]{32}$/.test(known)) {
-      const position = Number(read(join(folder, "pulled")));
-      return { id: known, position: Number.isSafeInteger(position) && position > 0 ? position : 0 };
-    }
-    const id = randomBytes(16).toString("hex");
-    write(`${path}.new`, `${id}\n`);
-    renameSync(`${path}.new`, path);
-    log.info({ folder, id }, "a tracking log is born");
-    return { id, position: 0 };
-  } catch (error) {
-    throw new Fault("TRACKING_LOG_UNWRITABLE", path, error);
-  }
-}
-
-function write(path: string, text: string): void {
-  const fd = openSync(path, "w", 0o600);
-  try {
-    writeSync(fd, text);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }

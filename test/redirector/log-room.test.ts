@@ -1,5 +1,5 @@
 /** The tracking log and its room: a full disk, rotation, the bound, who pulls and waits. */
-import { rmSync } from "node:fs";
+import { rmSync, statSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Disk, realDisk } from "../../src/redirector/log/disk.ts";
 import { handClock } from "../support/clock.ts";
@@ -37,6 +37,7 @@ describe("a disk that is full", () => {
     expect(await folder.hit(4)).toBe(false);
     expect(folder.log.facts).toMatchObject({ lost: 2, state: "refused" });
     expect(folder.shouts).toHaveLength(1);
+    expect(statSync(folder.file(0)).size).toBe(2 * LINE);
     expect(await folder.pull()).toMatchObject({ hits: [1, 2], damaged: [], gaps: 0 });
     state.full = false;
     await until(() => folder.hit(5), { what: "the disk to be asked again" });
