@@ -5,6 +5,8 @@
 export interface Api {
   /** JSON in, JSON out. Throws ApiError for an answer that is not 2xx. */
   call<T>(method: string, path: string, body?: unknown): Promise<T>;
+  /** A page of NDJSON that goes on behind a cursor (`x-next-cursor`). */
+  lines<T>(path: string): Promise<{ readonly lines: readonly T[]; readonly next: number }>;
   /** Streams lines as NDJSON. */
   upload<T>(path: string, lines: Iterable<string>): Promise<T>;
   /** Server-sent events (`data` parsed as JSON) until the server ends the stream or the signal aborts. */
@@ -45,6 +47,12 @@ export function openApi(base: string, token: string): Api {
       const response = await request(method, path, body === undefined ? {} : json, CALL_MS);
       const text = await response.text();
       return JSON.parse(text === "" ? "null" : text) as T;
+    },
+    async lines<T>(path: string) {
+      const response = await request("GET", path, {}, CALL_MS);
+      const lines = (await response.text()).split("\n").filter((line) => line !== "");
+      const next = Number(response.headers.get("x-next-cursor") ?? "");
+      return { lines: lines.map((line) => JSON.parse(line) as T), next };
     },
     async upload<T>(path: string, lines: Iterable<string>): Promise<T> {
       // `duplex` is what fetch wants of a body that is produced while it is sent.

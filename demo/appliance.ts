@@ -32,6 +32,8 @@ export interface ApplianceOptions {
 export interface Appliance {
   /** Base address of the API. */
   readonly url: string;
+  /** Base address of the redirection server. */
+  readonly redirector: string;
   readonly token: string;
   /** Rejects when the appliance ends before `close()`. */
   readonly died: Promise<never>;
@@ -76,9 +78,9 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
     await stop(child);
   };
   try {
-    const { url, token } = await Promise.race([ready(child, logFile), died]);
+    const { url, token, redirector } = await Promise.race([ready(child, logFile), died]);
     if (token === "") throw new Error("the appliance gave no API token");
-    return { url, token, died, close, trouble: () => lastTrouble(logFile) };
+    return { url, redirector, token, died, close, trouble: () => lastTrouble(logFile) };
   } catch (error) {
     await close();
     throw error;

@@ -5,6 +5,7 @@
 import { sleep } from "../src/base/clock.ts";
 import type { Counters, DeliveryState } from "../src/model/delivery.ts";
 import { newsletter, recipient } from "../bench/newsletter.ts";
+import type { SampleRecipient } from "../bench/newsletter.ts";
 import type { Api } from "./api.ts";
 import { SENDER } from "./appliance.ts";
 import type { Expected } from "./check.ts";
@@ -47,22 +48,37 @@ export function expectations(count: number, seed: number): Map<string, Expected>
   return all;
 }
 
-export async function suppress(api: Api, seed: number): Promise<number> {
+/** Their addresses. */
+export async function suppress(api: Api, seed: number): Promise<Set<string>> {
   const domains = recipientDomains();
-  for (const index of SUPPRESSED) {
-    const { address } = recipient(index, seed, domains);
+  const addresses = new Set(SUPPRESSED.map((index) => recipient(index, seed, domains).address));
+  for (const address of addresses) {
     await api.call("PUT", `/v1/suppressions/${encodeURIComponent(address)}`, { reason: "asked not to be written to" });
   }
-  return SUPPRESSED.length;
+  return addresses;
+}
+
+/** The newsletter of the benches, with what a sender's needs besides. */
+export function letter(): { subject: string; html: string; text: string } {
+  const { subject, html, text } = newsletter();
+  const foot = `<p><a href="{{mirrorUrl}}">In your browser</a> <a href="{{unsubscribeUrl}}">Unsubscribe</a></p>\n`;
+  return { subject, html: html.replace("</body>", `${foot}</body>`), text };
+}
+
+/** What was submitted of a recipient. */
+export function variablesOf(address: string, seed: number): SampleRecipient["variables"] {
+  const index = Number(/\.(\d+)@/.exec(address)?.[1]);
+  return recipient(index, seed, recipientDomains()).variables;
 }
 
 /** The new delivery's id. */
 export async function create(api: Api): Promise<number> {
   const { id } = await api.call<{ id: number }>("POST", "/v1/deliveries", {
     name: "Demo",
-    content: newsletter(),
+    content: letter(),
     from: { address: `hello@${SENDER.domain}`, name: "The Weekly Café" },
     listUnsubscribe: true,
+    tracking: { trap: true },
     retrySchedule: RETRY,
     validity: VALIDITY,
   });

@@ -1,31 +1,25 @@
 /**
  * `npm run demo`: a newcomer watches one delivery go through. A pretend Internet comes up on loopback, the appliance beside it; a newsletter
- * is submitted through the public API, sent, and then the appliance's ledger is held against what the exchangers wrote down.
+ * is submitted through the public API, sent and read, and then the appliance's ledger is held against what the exchangers wrote down, and what it
+ * counted against what the readers did.
  * Exit code 0: all is as it must be; 1: something is off, and it says what; 2: the command line was not understood.
  */
-import { chmod, copyFile, mkdtemp, readdir, rm } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openApi } from "./api.ts";
-import type { Api } from "./api.ts";
 import { makeSigningKey, startAppliance } from "./appliance.ts";
-import { readArrivals, readDoubted, readLedger } from "./books.ts";
-import { judge, unexplained } from "./check.ts";
-import { create, expectations, follow, suppress, upload } from "./delivery.ts";
-import { verifySamples } from "./dkim.ts";
+import { deliver } from "./deliver.ts";
 import { CHARACTERS } from "./internet/characters.ts";
 import { startInternet } from "./internet/process.ts";
-import type { InternetProcess } from "./internet/process.ts";
 import { parseOptions, USAGE } from "./options.ts";
 import { settingsFor } from "./settings.ts";
 import type { Options } from "./options.ts";
-import { openProgress } from "./progress.ts";
-import { askStat } from "./stat.ts";
-import { summarise, table } from "./table.ts";
 import type { Summary } from "./table.ts";
 import { withReleasers } from "../src/base/releasers.ts";
 import { chooseUser } from "../src/db/embedded/binaries.ts";
 import { locate } from "../src/db/embedded/cluster.ts";
+import { freePort } from "../test/support/free-port.ts";
 
 /** For the whole demo: a quarter of an hour and 20 ms a recipient; a healthy one takes a fiftieth of that. */
 const limitMs = (recipients: number): number => 900_000 + 20 * recipients;
@@ -73,20 +67,21 @@ async function demo(options: Options, signal: AbortSignal): Promise<Summary> {
     releasers.add(() => tidy(folder, options.keep));
     say(`Postilion demo: ${options.recipients} recipients, seed ${options.seed}\n`);
     const key = makeSigningKey();
-    const internet = await startInternet(options.seed, [{ name: key.name, type: "TXT", text: key.record }]);
+    const record = { name: key.name, type: "TXT", text: key.record } as const;
+    const internet = await startInternet(options.seed, options.recipients, [record]);
     releasers.add(() => internet.close());
     say(
       `  The pretend Internet is up: ${CHARACTERS.length} kinds of mail server, ${internet.hosts} exchangers, one name server`,
     );
     const begun = performance.now();
-    const settings = settingsFor(folder, internet.dns, internet.port);
+    const settings = settingsFor(folder, internet.dns, internet.port, await freePort());
     const appliance = await startAppliance({ folder, key, settings });
     releasers.add(() => appliance.close());
     say(`  The appliance is up: ${appliance.url}, in ${seconds(begun)} s`);
     const api = openApi(appliance.url, appliance.token);
     let summary: Summary;
     try {
-      const work = deliver(api, internet, options, folder, signal);
+      const work = deliver({ api, internet, options, folder, redirector: appliance.redirector, say }, signal);
       summary = await Promise.race([work, appliance.died, aborted(signal)]);
     } catch (error) {
       const trouble = await appliance.trouble();
@@ -96,66 +91,6 @@ async function demo(options: Options, signal: AbortSignal): Promise<Summary> {
     await releasers.all();
     return summary;
   });
-}
-
-async function deliver(
-  api: Api,
-  internet: InternetProcess,
-  options: Options,
-  folder: string,
-  signal: AbortSignal,
-): Promise<Summary> {
-  const { recipients, seed } = options;
-  const suppressed = await suppress(api, seed);
-  const id = await create(api);
-  let begun = performance.now();
-  const uploaded = await upload(api, id, recipients, seed);
-  const { accepted, duplicate, excluded } = uploaded;
-  say(
-    `  ${accepted} recipients accepted in ${seconds(begun)} s: ${excluded} excluded, ${duplicate} duplicate left out\n`,
-  );
-  if (excluded !== suppressed || duplicate !== 1 || uploaded.invalid !== 0) {
-    throw new Error(`the upload was answered ${JSON.stringify(uploaded)}, not ${suppressed} excluded and 1 duplicate`);
-  }
-
-  const startedAt = Date.now();
-  begun = performance.now();
-  const progress = openProgress(process.stdout, accepted, startedAt);
-  let counters;
-  try {
-    await api.call("POST", `/v1/deliveries/${id}/start`);
-    ({ counters } = await follow(api, id, (now) => progress.show(now), signal));
-  } finally {
-    progress.stop();
-  }
-  const took = (performance.now() - begun) / 1000;
-
-  say("\n  Finished. Holding the ledger against what the exchangers have …\n");
-  const report = await internet.report(join(folder, "received"));
-  const [ledger, arrivals] = [await readLedger(api, id), await readArrivals(report.file)];
-  const doubted = await readDoubted(api, ledger, unexplained({ ledger, arrivals }));
-  const judgement = judge({ expected: expectations(recipients, seed), ledger, arrivals, counters, doubted });
-  const stat = await askStat(api, counters.sent);
-  const { verified, failed } = await verifySamples(report.samples, internet.dns);
-  const sample = join(folder, "message.eml");
-  if (report.samples[0] !== undefined) await copyFile(report.samples[0].file, sample);
-  const firstMessageMs = report.firstAt === 0 ? 0 : report.firstAt - startedAt;
-  const summary = summarise({
-    counters,
-    judgement,
-    report,
-    dkimVerified: verified,
-    dkimFailed: failed,
-    seconds: took,
-    firstMessageMs,
-    sample,
-    stat,
-  });
-  say(table(summary, report));
-  say(`  One message as it went out: ${sample}`);
-  for (const complaint of summary.complaints) say(`  OFF: ${complaint}`);
-  say(summary.ok ? "\n  Everything adds up." : "\n  Something is off.");
-  return summary;
 }
 
 /** Everything but the one message, unless all of it is to stay. */

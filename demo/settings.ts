@@ -5,8 +5,13 @@ import { SENDER } from "./appliance.ts";
 /** The demo's own rule. */
 export const RULE = { id: "two-at-once", mx: "mx.limit.example", connections: 2 } as const;
 
-/** `folder` holds the key `startAppliance` writes; `dns` is `address:port` of the name server. */
-export function settingsFor(folder: string, dns: string, smtpPort: number): Record<string, unknown> {
+/** `folder` holds the key `startAppliance` writes; `dns` is `address:port` of the name server; the redirection server gets `redirectorPort`. */
+export function settingsFor(
+  folder: string,
+  dns: string,
+  smtpPort: number,
+  redirectorPort: number,
+): Record<string, unknown> {
   return {
     machine: "demo",
     web: { port: 0 },
@@ -28,8 +33,8 @@ export function settingsFor(folder: string, dns: string, smtpPort: number): Reco
     },
     dkim: [{ domain: SENDER.domain, selector: SENDER.selector, keyFile: join(folder, "dkim.pem") }],
     returnPathDomain: "bounces.sender.example",
-    tracking: { url: "https://t.sender.example" },
-    // Nobody follows a link, and another Postilion of this machine may have the usual port.
-    redirector: { port: 0 },
+    // Another Postilion of this machine may have the usual port. Readers say where they are, as a proxy in front would.
+    tracking: { url: `http://127.0.0.1:${redirectorPort}` },
+    redirector: { port: redirectorPort, trustedProxies: ["127.0.0.1"] },
   };
 }

@@ -3,6 +3,7 @@ import { characterOf } from "./internet/characters.ts";
 import type { Judgement } from "./check.ts";
 import { RULE } from "./settings.ts";
 import type { Report } from "./internet/messages.ts";
+import type { ReadersJudgement } from "./readers/check.ts";
 import type { Counters } from "../src/model/delivery.ts";
 
 export interface Outcome {
@@ -18,6 +19,7 @@ export interface Outcome {
   /** One message as it went out. */
   readonly sample: string;
   readonly stat: StatSeen;
+  readonly readers: ReadersJudgement;
 }
 
 /** What the statistics server knows afterwards. */
@@ -50,6 +52,20 @@ export interface Summary {
   readonly attempts: number;
   /** Connections above the demo's own rule, as the exchanger counted. */
   readonly overRule: number;
+  /** What pretend readers did, and what the appliance has counted of it. */
+  readonly clicksMade: number;
+  readonly clicksCounted: number;
+  readonly clicksByPeople: number;
+  readonly clicksByMachines: number;
+  readonly opensMade: number;
+  readonly opensCounted: number;
+  readonly mirrorsMade: number;
+  readonly mirrorsCounted: number;
+  /** Addresses that unsubscribed, and those of them that get no mail any more. */
+  readonly unsubscribed: number;
+  readonly suppressed: number;
+  /** Links that were changed; each must have led nowhere. */
+  readonly tampered: number;
   readonly ok: boolean;
   readonly complaints: readonly string[];
 }
@@ -58,8 +74,8 @@ export interface Summary {
 const LEAST_VERIFIED = 50;
 
 export function summarise(outcome: Outcome): Summary {
-  const { counters, judgement, report, dkimVerified, dkimFailed } = outcome;
-  const complaints = [...judgement.complaints];
+  const { counters, judgement, report, dkimVerified, dkimFailed, readers } = outcome;
+  const complaints = [...judgement.complaints, ...readers.complaints];
   const overRule = report.counts.find(({ name }) => name === RULE.mx)?.refused ?? 0;
   if (overRule > 0)
     complaints.push(`${RULE.mx} was asked for more than ${RULE.connections} connections ${overRule} times`);
@@ -71,6 +87,8 @@ export function summarise(outcome: Outcome): Summary {
   if (dkimVerified + dkimFailed < LEAST_VERIFIED) {
     complaints.push(`only ${dkimVerified + dkimFailed} messages were there to verify DKIM on`);
   }
+  if (readers.byPeople.made === 0 || readers.byMachines.made === 0 || readers.unsubscribed === 0)
+    complaints.push("there were too few readers to prove anything");
   return {
     accepted: counters.accepted,
     excluded: counters.excluded,
@@ -91,6 +109,17 @@ export function summarise(outcome: Outcome): Summary {
     sample: outcome.sample,
     ...outcome.stat,
     overRule,
+    clicksMade: readers.clicks.made,
+    clicksCounted: readers.clicks.counted,
+    clicksByPeople: readers.byPeople.counted,
+    clicksByMachines: readers.byMachines.counted,
+    opensMade: readers.opens.made,
+    opensCounted: readers.opens.counted,
+    mirrorsMade: readers.mirrors.made,
+    mirrorsCounted: readers.mirrors.counted,
+    unsubscribed: readers.unsubscribed,
+    suppressed: readers.suppressed,
+    tampered: readers.tampered,
     ok: complaints.length === 0,
     complaints,
   };
@@ -111,10 +140,17 @@ export function table(s: Summary, report: Report): string {
     ["duplicates", s.duplicates, s.duplicatesInDoubt > 0 ? `and ${s.duplicatesInDoubt} recorded in doubt` : ""],
     ["attempts stat counted", s.attempts, `to ${s.sites} sites`],
     ["connections over the rule", s.overRule, `${RULE.mx} takes ${RULE.connections} at once, and a rule says so`],
+    ["clicks made / counted", `${s.clicksMade} / ${s.clicksCounted}`, "each of them led where the template says"],
+    ["  by people", s.clicksByPeople],
+    ["  by machines", s.clicksByMachines, "security scanners, known for such"],
+    ["opens made / counted", `${s.opensMade} / ${s.opensCounted}`, "one a reader, however often they look"],
+    ["mirror pages", `${s.mirrorsMade} / ${s.mirrorsCounted}`],
+    ["unsubscribed / suppressed", `${s.unsubscribed} / ${s.suppressed}`],
+    ["links tampered with", s.tampered, "led nowhere"],
     ["DKIM verified", s.dkimVerified, `of ${s.dkimVerified + s.dkimFailed} looked at`],
   ];
   const lines = rows.map(([name, value, note = ""]) =>
-    `  ${name.padEnd(26)}${String(value).padStart(9)}  ${note}`.trimEnd(),
+    `  ${name.padEnd(26)}${String(value).padStart(11)}  ${note}`.trimEnd(),
   );
   return `${lines.join("\n")}\n\n${exchangers(report)}\n`;
 }

@@ -8,6 +8,7 @@ import { CHARACTERS } from "./characters.ts";
 import type { Exchanger, World } from "./characters.ts";
 import { openHost } from "./host.ts";
 import type { Host } from "./host.ts";
+import type { Letters } from "./letters.ts";
 import { openReceived } from "./received.ts";
 import type { Received } from "./received.ts";
 
@@ -41,12 +42,12 @@ interface Placed {
 /** Tries for a port that is free at every address; one is nearly always enough. */
 const PORT_TRIES = 20;
 
-export async function openInternet(world: World): Promise<Internet> {
+export async function openInternet(world: World, letters?: Letters): Promise<Internet> {
   // Addresses are drawn, so two demos at once do not meet.
   const net = `127.${randomInt(32, 224)}.${randomInt(1, 255)}`;
   const all = CHARACTERS.flatMap((character) => character.exchangers.map((exchanger) => ({ character, exchanger })));
   const placed: Placed[] = all.map((one, i) => ({ ...one, address: `${net}.${i + 1}` }));
-  const received = openReceived(world.now);
+  const received = openReceived(world.now, letters);
   const hosts = await openAll(placed, world, received);
   return {
     port: hosts[0]?.host.port ?? 0,

@@ -2,13 +2,17 @@
 import { openDns } from "./dns.ts";
 import { openInternet } from "./internet.ts";
 import type { Internet } from "./internet.ts";
+import { openLetters } from "./letters.ts";
 import type { Answer, Request } from "./messages.ts";
+import { isReader } from "../readers/who.ts";
 
 let internet: Internet | undefined;
 
 async function answerTo(request: Request): Promise<Answer> {
   if (request.ask === "open") {
-    internet = await openInternet({ seed: request.seed, now: () => Date.now() });
+    const { seed, recipients } = request;
+    const letters = openLetters((address) => isReader(address, seed, recipients));
+    internet = await openInternet({ seed, now: () => Date.now() }, letters);
     const dns = await openDns([...internet.zone, ...request.records]);
     return { answer: "opened", opened: { dns: dns.address, port: internet.port, hosts: internet.hosts.length } };
   }

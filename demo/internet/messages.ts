@@ -3,7 +3,13 @@ import type { Receipt } from "./received.ts";
 import type { ZoneRecord } from "./internet.ts";
 
 export type Request =
-  | { readonly ask: "open"; readonly seed: number; readonly records: readonly ZoneRecord[] }
+  /** `recipients`: how many there will be; which of them are readers follows from it. */
+  | {
+      readonly ask: "open";
+      readonly seed: number;
+      readonly recipients: number;
+      readonly records: readonly ZoneRecord[];
+    }
   | { readonly ask: "report"; readonly folder: string };
 
 export interface Opened {

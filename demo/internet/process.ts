@@ -19,12 +19,16 @@ const REPORT_MS = 60_000;
 const CLOSE_MS = 5000;
 
 /** Rejects when it does not come up; `records` are added to its zone (DKIM keys). */
-export async function startInternet(seed: number, records: readonly ZoneRecord[]): Promise<InternetProcess> {
+export async function startInternet(
+  seed: number,
+  recipients: number,
+  records: readonly ZoneRecord[],
+): Promise<InternetProcess> {
   const child = fork(fileURLToPath(new URL("./main.ts", import.meta.url)), {
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
   try {
-    const opened = await ask(child, { ask: "open", seed, records }, OPEN_MS);
+    const opened = await ask(child, { ask: "open", seed, recipients, records }, OPEN_MS);
     if (opened.answer !== "opened") throw new Error("the pretend Internet gave an odd answer");
     return {
       ...opened.opened,

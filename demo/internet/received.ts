@@ -7,6 +7,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { finished } from "node:stream/promises";
 import type { Accepted } from "./host.ts";
+import type { KeptLetter, Letters } from "./letters.ts";
 
 /** Messages kept whole for each exchanger. */
 const SAMPLES = 12;
@@ -24,6 +25,8 @@ export interface Receipt {
   readonly file: string;
   /** .eml files, with the recipient and the exchanger each was taken for and by. */
   readonly samples: readonly { readonly host: string; readonly to: string; readonly file: string }[];
+  /** Mail of readers, whole. */
+  readonly letters: { readonly file: string; readonly kept: readonly KeptLetter[] };
 }
 
 export interface Received {
@@ -44,7 +47,7 @@ interface Tally {
   readonly samples: { readonly to: string; readonly bytes: Buffer }[];
 }
 
-export function openReceived(now: () => number): Received {
+export function openReceived(now: () => number, letters?: Letters): Received {
   const times = new Map<string, number>();
   const hosts = new Map<string, Tally>();
   let total = 0;
@@ -81,6 +84,7 @@ export function openReceived(now: () => number): Received {
       for (const to of message.to) {
         const key = `${to}\t${id}`;
         times.set(key, (times.get(key) ?? 0) + 1);
+        letters?.take(to, message.bytes);
         // Copied: the bytes are a view into a read buffer that would be kept alive as a whole.
         if (tally.samples.length < SAMPLES) tally.samples.push({ to, bytes: Buffer.from(message.bytes) });
       }
@@ -98,7 +102,8 @@ export function openReceived(now: () => number): Received {
         }
       }
       const tallies = [...hosts].map(([host, { messages, bytes, overTls }]) => ({ host, messages, bytes, overTls }));
-      return { hosts: tallies, file, samples };
+      const whole = join(folder, "letters");
+      return { hosts: tallies, file, samples, letters: { file: whole, kept: (await letters?.write(whole)) ?? [] } };
     },
   };
 }

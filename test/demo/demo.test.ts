@@ -29,6 +29,10 @@ test("a delivery goes through every kind of mail server, and all accounts agree"
   expect(Object.keys(summary.failedByReason).sort()).toEqual(["invalid-domain", "mailbox-full", "user-unknown"]);
   expect(summary.deferredThenSent).toBeGreaterThan(0);
   expect(summary.dkimVerified).toBeGreaterThanOrEqual(50);
+  const { clicksMade, clicksByPeople, clicksByMachines, opensMade, unsubscribed } = summary;
+  expect(summary).toMatchObject({ clicksCounted: clicksMade, opensCounted: opensMade, suppressed: unsubscribed });
+  expect(clicksByPeople + clicksByMachines).toBe(clicksMade);
+  expect(Math.min(clicksByPeople, clicksByMachines, opensMade, unsubscribed)).toBeGreaterThan(0);
   expect(summary.messagesPerSecond).toBeGreaterThan(0);
   expect(stdout).toContain("Everything adds up.");
   await access(summary.sample);

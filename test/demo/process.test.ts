@@ -9,7 +9,7 @@ import { talkTo } from "./talk.ts";
 
 test("a message finds its way by MX and A, and is in the report", async () => {
   const folder = await mkdtemp(join(tmpdir(), "postilion-test-"));
-  const internet = await startInternet(1, [{ name: "k._domainkey.a.example", type: "TXT", text: "v=DKIM1; p=x" }]);
+  const internet = await startInternet(1, 200, [{ name: "k._domainkey.a.example", type: "TXT", text: "v=DKIM1; p=x" }]);
   try {
     const resolver = new Resolver({ timeout: 2000, tries: 1 });
     resolver.setServers([internet.dns]);

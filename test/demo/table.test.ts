@@ -33,6 +33,7 @@ const OUTCOME: Outcome = {
     hosts: [{ host: "mx.starttls.example", messages: 40, bytes: 4000, overTls: 40 }],
     file: "",
     samples: [],
+    letters: { file: "", kept: [] },
     total: 900,
     firstAt: 1,
     peak: 700,
@@ -47,6 +48,17 @@ const OUTCOME: Outcome = {
   firstMessageMs: 80,
   sample: "/tmp/x/message.eml",
   stat: { sites: 2, attempts: 1020 },
+  readers: {
+    clicks: { made: 300, counted: 300 },
+    byPeople: { made: 60, counted: 60 },
+    byMachines: { made: 240, counted: 240 },
+    opens: { made: 100, counted: 100 },
+    mirrors: { made: 5, counted: 5 },
+    unsubscribed: 7,
+    suppressed: 7,
+    tampered: 12,
+    complaints: [],
+  },
 };
 
 describe("summarise", () => {
@@ -65,6 +77,12 @@ describe("summarise", () => {
       messagesPerSecond: 498,
       seconds: 2,
       failedByReason: { "user-unknown": 85, "mailbox-full": 10 },
+      clicksMade: 300,
+      clicksCounted: 300,
+      opensMade: 100,
+      opensCounted: 100,
+      unsubscribed: 7,
+      suppressed: 7,
       ok: true,
     });
   });
@@ -83,6 +101,9 @@ describe("summarise", () => {
         },
       },
     ],
+    ["a complaint about readers", { readers: { ...OUTCOME.readers, complaints: ["60 clicks made, 59 counted"] } }],
+    ["no machine among the readers", { readers: { ...OUTCOME.readers, byMachines: { made: 0, counted: 0 } } }],
+    ["nobody who unsubscribed", { readers: { ...OUTCOME.readers, unsubscribed: 0, suppressed: 0 } }],
     ["a complaint of the judgement", { judgement: { ...OUTCOME.judgement, complaints: ["1 × lost (a@x.example)"] } }],
   ] as [string, Partial<Outcome>][])("is not ok with %s", (_, parts) => {
     const summary = summarise({ ...OUTCOME, ...parts });

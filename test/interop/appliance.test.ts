@@ -15,6 +15,7 @@ import { dkimResults } from "../../demo/dkim.ts";
 import { settingsFor } from "../../demo/settings.ts";
 import { openDns } from "../../demo/internet/dns.ts";
 import { putCluster } from "../support/cluster.ts";
+import { freePort } from "../support/free-port.ts";
 import { until } from "../support/until.ts";
 import * as exim from "./exim.ts";
 import { partsOf } from "./parts.ts";
@@ -51,7 +52,7 @@ for (const { name, lacks, open } of RECEIVERS) {
       { name: key.name, type: "TXT", text: key.record },
     ]);
     onTestFinished(dns.close);
-    const settings = settingsFor(folder, dns.address, receiver.port);
+    const settings = settingsFor(folder, dns.address, receiver.port, await freePort());
     const appliance = await startAppliance({ folder, key, settings });
     onTestFinished(appliance.close);
 
