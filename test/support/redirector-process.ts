@@ -21,13 +21,18 @@ export interface RedirectorProcess {
   close(): Promise<void>;
 }
 
+/** What such a server shares with an appliance, put under the dataDir of either (ops/tracking.md: what to copy). */
+export function putKeys(dataDir: string): void {
+  const secret = Buffer.from(KEY.secret).toString("base64");
+  mkdirSync(join(dataDir, "keys"), { mode: 0o700, recursive: true });
+  writeFileSync(join(dataDir, "keys/tracking.secret"), SECRET, { mode: 0o600 });
+  writeFileSync(join(dataDir, "keys/token.json"), JSON.stringify({ keys: [{ id: KEY.id, secret }] }), { mode: 0o600 });
+}
+
 /** @param redirector of the settings; @param folder where its files are to be, instead of a folder of its own */
 export async function openRedirectorProcess(redirector: object = {}, folder = ""): Promise<RedirectorProcess> {
   const home = mkdtempSync(join(tmpdir(), "postilion-redirector-process-"));
-  mkdirSync(join(home, "keys"), { mode: 0o700 });
-  writeFileSync(join(home, "keys/tracking.secret"), SECRET, { mode: 0o600 });
-  const secret = Buffer.from(KEY.secret).toString("base64");
-  writeFileSync(join(home, "keys/token.json"), JSON.stringify({ keys: [{ id: KEY.id, secret }] }), { mode: 0o600 });
+  putKeys(home);
   const port = await freePort();
   const config = join(home, "postilion.yaml");
   writeFileSync(
