@@ -18,11 +18,13 @@ export function beginRefusal(flat: Flat, href: Piece): string {
   return scheme === "" && mark === undefined ? "is relative" : "";
 }
 
-/** Does an expression name one of these variables of the message? */
+/** Does an expression name one of these variables of the message? Other things may have a property of that name. */
 export function names(expr: Expr, variables: readonly string[]): boolean {
+  if (expr.kind === "literal") return false;
   if (expr.kind === "call")
     return expr.args.some((arg) => names(arg, variables)) || expr.named.some(([, arg]) => names(arg, variables));
-  return expr.kind === "path" && variables.includes(expr.parts.at(-1) ?? "");
+  const [first = "", ...more] = expr.data && expr.parts[0] === "root" ? expr.parts.slice(1) : expr.parts;
+  return more.length === 0 && variables.includes(first);
 }
 
 /** Signs around a label: brackets, quotes, arrows, and what is there but not seen (zero-width spaces, soft hyphens). */

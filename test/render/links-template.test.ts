@@ -90,6 +90,11 @@ describe("personalised addresses", () => {
     expect(links).toMatchObject([{ untracked: "is one of ours", personalised: true }]);
   });
 
+  test("what only has a property of that name is none", () => {
+    const html = '<a href="{{shop.unsubscribeUrl}}">x</a>';
+    expect(trackedHtml(html, { shop: { unsubscribeUrl: "https://x.example/" } })).toContain("[1 https://x.example/]");
+  });
+
   test("are listed as they were typed", () => {
     const html = `<a href="https://x.example/?a={{code}}&amp;b={{upper name}}{{#if yes}}&amp;c{{/if}}">{{name}}</a>`;
     expect(print({ html }).links).toEqual([
