@@ -11,7 +11,7 @@ import { type DkimSigner, dkimSignatures, openSigner, type RawHeader, signersFor
 import { dateHeader, mailbox, unstructured } from "../smtp/headers.ts";
 import { writeBody } from "../smtp/mime.ts";
 import type { Rendered, RenderJob, RenderKeys } from "./contract.ts";
-import { type MessageLinks, openLinks } from "./link-print.ts";
+import { type MessageLinks, openLinks } from "./links/print.ts";
 import { type ContentProblem, type Plan, planOf, type Sender } from "./plan.ts";
 import { htmlToText } from "./text.ts";
 import { unsubscribeUrl, Unrenderable, variablesOf } from "./variables.ts";

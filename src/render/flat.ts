@@ -122,22 +122,27 @@ export const isSpace = (c: string | undefined): boolean =>
 /** Without white space and tags of blocks that reach out of it at its ends. */
 export function trimmed(flat: Flat, piece: Piece): Piece {
   let { start, end } = piece;
-  const reachesOut = (at: number): boolean => {
+  const isOutward = (at: number): boolean => {
     const mark = markAt(flat, at);
-    return mark !== null && mark.tag !== "value" && (mark.extent.open < piece.start || mark.extent.close >= piece.end);
+    return mark !== null && mark.tag !== "value" && reachesOut(mark.extent, piece);
   };
-  while (start < end && (isSpace(flat.text[start]) || reachesOut(start))) start++;
-  while (start < end && (isSpace(flat.text[end - 1]) || reachesOut(end - 1))) end--;
+  while (start < end && (isSpace(flat.text[start]) || isOutward(start))) start++;
+  while (start < end && (isSpace(flat.text[end - 1]) || isOutward(end - 1))) end--;
   return { start, end };
 }
 
-/** A piece as its author might have typed it; `decode` is applied to what stands between braces. */
-export function typed(flat: Flat, piece: Piece, decode: (text: string) => string): string {
+function reachesOut({ open, close }: Extent, { start, end }: Piece): boolean {
+  return open < start || close >= end;
+}
+
+/** A piece as its author might have typed it, without tags of blocks that reach out of `within`; `decode` is applied to what is in no braces. */
+export function typed(flat: Flat, piece: Piece, decode: (text: string) => string, within = piece): string {
   let out = "";
   let from = piece.start;
   for (const mark of marksIn(flat, piece)) {
     out += decode(flat.text.slice(from, mark.at));
-    out += mark.tag === "value" ? valueText(mark.node) : blockText(mark.node, mark.tag);
+    if (mark.tag === "value") out += valueText(mark.node);
+    else if (!reachesOut(mark.extent, within)) out += blockText(mark.node, mark.tag);
     from = mark.at + 1;
   }
   return out + decode(flat.text.slice(from, piece.end));

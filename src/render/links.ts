@@ -8,10 +8,10 @@ import { MOST_URL } from "../model/link.ts";
 import type { TemplateNode } from "../model/template.ts";
 import { type Change, canChange, changed, type Flat, flatten, type Mark, marksIn, type Piece, typed } from "./flat.ts";
 import { attributeValue } from "./html.ts";
-import { findHtml, type FoundLink } from "./html-links.ts";
-import { acceptFor, clickTarget, hrefNode, linkNode, staticLink, type Target, textUrlNode } from "./link-print.ts";
-import { beginRefusal, isUrlLabel, names, OURS } from "./link-reasons.ts";
-import { findUrls } from "./text-links.ts";
+import { findHtml, type FoundLink } from "./links/in-html.ts";
+import { acceptFor, clickTarget, hrefNode, linkNode, staticLink, type Target, textUrlNode } from "./links/print.ts";
+import { beginRefusal, isUrlLabel, names, OURS } from "./links/reasons.ts";
+import { findUrls } from "./links/in-text.ts";
 
 /** The templates of a content that hold links; null: there is none. */
 export interface Parts {

@@ -7,7 +7,7 @@ import { compileTemplate, type Template, TemplateError, type TemplateMode, templ
 import { domainRefusal, parseAddress } from "../smtp/addresses.ts";
 import { headerNameRefusal } from "../smtp/headers.ts";
 import { buildSkeleton, encodingFor, type MimeAttachment, type Skeleton } from "../smtp/mime.ts";
-import type { Target } from "./link-print.ts";
+import type { Target } from "./links/print.ts";
 import { type Parts, trackParts } from "./links.ts";
 import { textTemplate } from "./text.ts";
 

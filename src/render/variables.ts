@@ -2,7 +2,7 @@
 import type { Content } from "../model/delivery.ts";
 import type { ParsedAddress } from "../smtp/addresses.ts";
 import type { RenderJob } from "./contract.ts";
-import { LINKS, type MessageLinks } from "./link-print.ts";
+import { LINKS, type MessageLinks } from "./links/print.ts";
 
 /** Variables every template has besides the recipient's own, which they win over. */
 export const RESERVED_VARIABLES = [

@@ -1,8 +1,8 @@
 /** Links of HTML that is a template: expressions and blocks in, between and around attributes; and what tracking puts into a document. */
 import { describe, expect, test } from "vitest";
-import { verifyLink } from "../../src/model/link.ts";
-import { compileContent } from "../../src/render/compose.ts";
-import { CONTENT, print, resolve, TOKEN, TRACKING, trackedHtml } from "../support/tracked.ts";
+import { verifyLink } from "../../../src/model/link.ts";
+import { compileContent } from "../../../src/render/compose.ts";
+import { CONTENT, print, resolve, TOKEN, TRACKING, trackedHtml } from "../../support/tracked.ts";
 
 const VARIABLES = {
   url: "https://v.example/?a=1&b=2",

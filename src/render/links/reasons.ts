@@ -1,7 +1,7 @@
 /** Why a link is left alone, as far as its template tells: the beginning of its address, and its label. */
-import type { Expr } from "../model/template-parse.ts";
-import { attributeValue } from "./html.ts";
-import { type Flat, marksIn, type Piece } from "./flat.ts";
+import type { Expr } from "../../model/template-parse.ts";
+import { attributeValue } from "../html.ts";
+import { type Flat, marksIn, type Piece } from "../flat.ts";
 
 /** Variables that hold addresses of ours: somebody who unsubscribes is counted there, and never led on. */
 export const OURS = ["unsubscribeUrl", "mirrorUrl"];

@@ -2,7 +2,7 @@
  * URLs in plain text: where each begins and, as people write them, where it ends: `(https://a.example/b)`, `<https://a.example/>`, `see
  * https://a.example/b.`, `https://a.example/x(1)`.
  */
-import { canChange, type Flat, type Mark, markAt, type Piece, trimmed } from "./flat.ts";
+import { canChange, type Flat, type Mark, markAt, type Piece, trimmed } from "../flat.ts";
 
 export interface FoundUrl extends Piece {
   /** Whether the template lets us know where it ends. */

@@ -1,7 +1,7 @@
 /** Links of HTML, as people and their tools write them: what is tracked, what is left alone, and that the rest stays as it was. */
 import { describe, expect, test } from "vitest";
-import { MOST_URL } from "../../src/model/link.ts";
-import { print, trackedHtml } from "../support/tracked.ts";
+import { MOST_URL } from "../../../src/model/link.ts";
+import { print, trackedHtml } from "../../support/tracked.ts";
 
 /** [what is written, what is sent]; a link of ours is shown as [number url]. */
 type Table = [string, string][];
@@ -226,6 +226,16 @@ describe("labels", () => {
     expect(printed.links).toMatchObject([{ number: 1, untracked: "has a URL as its label" }]);
     expect(trackedHtml(html, {}, { urlLabels: true })).toContain("[1 https://shop.example.com/]");
     expect(trackedHtml(html.replace("<a", `<a data-track="on"`))).toContain("[1 https://shop.example.com/]");
+  });
+
+  test("what begins in branches and goes on behind them has one label", () => {
+    const html = (label: string): string =>
+      `{{#if a}}<a href="https://x.example/" data-track-name="x">{{else if b}}<a href="https://y.example/">{{else}}<a href="https://z.example/">{{/if}} ${label}</a>`;
+    expect(print({ html: html("Shop") }).links.map((link) => link.label)).toEqual(["x", "Shop", "Shop"]);
+    for (const { untracked } of print({ html: html("www.shop.example") }).links)
+      expect(untracked).toBe("has a URL as its label");
+    const twice = '<a href="https://x.example/"><a href="https://y.example/">Y</a>';
+    expect(print({ html: twice }).links.map((link) => link.label)).toEqual(["", "Y"]);
   });
 
   test("a variable that is both address and label prints a URL", () => {

@@ -5,14 +5,14 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { bigNewsletter, newsletter, recipient } from "../../bench/newsletter.ts";
-import { draws } from "../support/draws.ts";
-import { print, resolve, TOKEN, TRACKING } from "../support/tracked.ts";
+import { bigNewsletter, newsletter, recipient } from "../../../bench/newsletter.ts";
+import { draws } from "../../support/draws.ts";
+import { print, resolve, TOKEN, TRACKING } from "../../support/tracked.ts";
 
 /** What attributes say, for a URL. */
 const escaped = (url: string): string => url.replaceAll("&", "&amp;");
 
-const fixture = (name: string): string => readFileSync(join(import.meta.dirname, "fixtures", name), "utf8");
+const fixture = (name: string): string => readFileSync(join(import.meta.dirname, "../fixtures", name), "utf8");
 /** With what two of our variables print. */
 const withOurs = (html: string): string =>
   html

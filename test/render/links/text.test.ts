@@ -1,6 +1,6 @@
 /** URLs in plain text: where people begin and end them, and templates in them. */
 import { describe, expect, test } from "vitest";
-import { print, resolve, trackedText } from "../support/tracked.ts";
+import { print, resolve, trackedText } from "../../support/tracked.ts";
 
 describe("a URL ends where a reader would end it", () => {
   test.each<[string, string]>([

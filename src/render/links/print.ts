@@ -3,12 +3,12 @@
  * delivery; that of a personalised one when its message is made, from what the template printed. What cannot be a redirect's target is
  * left as it was printed.
  */
-import type { Tracking } from "../model/delivery.ts";
-import { type Link, MOST_URL, signLink, targetOf } from "../model/link.ts";
-import type { TemplateNode } from "../model/template.ts";
-import type { TokenKey } from "../model/token.ts";
-import { type Attribute, attributeValue } from "./html.ts";
-import { urlLength } from "./text-links.ts";
+import type { Tracking } from "../../model/delivery.ts";
+import { type Link, MOST_URL, signLink, targetOf } from "../../model/link.ts";
+import type { TemplateNode } from "../../model/template.ts";
+import type { TokenKey } from "../../model/token.ts";
+import { type Attribute, attributeValue } from "../html.ts";
+import { urlLength } from "./in-text.ts";
 
 /** What is signed once a delivery. */
 export type Target = Omit<Link, "delivery">;
