@@ -6,7 +6,7 @@
  * that takes longer than 5 s is *hung*: its records and all that come are answered without waiting, those that come are lost. A write that fails makes
  * it *refused* for a moment: what comes is lost at once; then the next record tries again. A reader is never kept waiting by a broken disk.
  */
-import type { Clock } from "../../base/clock.ts";
+import type { Clock, Timer } from "../../base/clock.ts";
 import type { Log } from "../../base/log.ts";
 
 export type Done = (durable: boolean) => void;
@@ -48,6 +48,9 @@ export function openWriter(options: WriterOptions): Writer {
   let lost = 0;
   let planned = false;
   let writing: Promise<void> | null = null;
+  /** The group that is being written. */
+  let current: { readonly group: readonly Done[]; readonly began: number } | null = null;
+  let watching: Timer | null = null;
   let hung = false;
   let refusedUntil = 0;
   let closed = false;
@@ -74,7 +77,8 @@ export function openWriter(options: WriterOptions): Writer {
     dones = [];
     lines = [];
     const began = clock.monotonic();
-    const late = clock.after(HANG_MS, () => hang(group));
+    current = { group, began };
+    watch();
     writing = options
       .write(bytes)
       .then(
@@ -94,12 +98,25 @@ export function openWriter(options: WriterOptions): Writer {
         },
       )
       .finally(() => {
-        late.cancel();
+        current = null;
         hung = false;
         undecided = 0;
         writing = null;
         plan();
       });
+  }
+
+  /** One timer for all groups there are: it looks again when the group at work began later than it thought. */
+  function watch(): void {
+    watching ??= clock.after(HANG_MS, look);
+  }
+
+  function look(): void {
+    watching = null;
+    if (current === null || hung) return;
+    const left = current.began + HANG_MS - clock.monotonic();
+    if (left > 0) watching = clock.after(left, look);
+    else hang(current.group);
   }
 
   function hang(group: readonly Done[]): void {
@@ -145,6 +162,7 @@ export function openWriter(options: WriterOptions): Writer {
         timer.cancel();
       }
       closed = true;
+      watching?.cancel();
     },
   };
 }

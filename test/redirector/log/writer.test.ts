@@ -36,7 +36,8 @@ beforeEach(() => {
       ),
   });
 });
-afterEach(() => {
+afterEach(async () => {
+  await writer.close();
   if (clock.pending !== 0) throw new Error("a timer was left");
 });
 
