@@ -167,7 +167,7 @@ describe("documents put together by chance", () => {
   const variables = { ...own, list: [own, own] };
 
   test.each(Array.from({ length: 20 }, (_, seed) => seed))("seed %i", (seed) => {
-    for (let run = 0; run < 15; run++) {
+    for (let run = 0; run < 10; run++) {
       const { html, hrefs } = document(draws(seed * 1000 + run));
       const made = print({ html, listUnsubscribe }, {}, variables);
       expect(made.links).toHaveLength(hrefs.length);
@@ -192,8 +192,8 @@ describe("documents that want to be too much", () => {
     ["quotes that never end", `${A}${many(`<a href="`, 50_001)}`, 1],
     ["comments that never end", many("<!--", 50_000) + A, 0],
     ["conditional comments", many(`<!--[if mso]>${A}<![endif]-->`, 5000), 5000],
-    ["a thousand hrefs in one tag, 1,000 times", many(`<a${many(' href="https://x.example/"', 1000)}>`, 100), 100],
-    ["hrefs in 5,000 branches of one tag", `<a ${many(`{{#if yes}}href="https://x.example/"{{/if}} `, 5000)}>`, 5000],
+    ["1,000 hrefs in each of 100 tags", many(`<a${many(' href="https://x.example/"', 1000)}>`, 100), 100],
+    ["hrefs in 2,000 branches of one tag", `<a ${many(`{{#if yes}}href="https://x.example/"{{/if}} `, 2000)}>`, 2000],
     ["white space in an address", `<a href="https://x.example/${many(" ", 500_000)}a">x</a>`, 0],
     [
       "white space around attributes",
@@ -203,7 +203,7 @@ describe("documents that want to be too much", () => {
     ["one label of a megabyte", `<a href="https://x.example/">${many("<i>word</i> ", 100_000)}`, 1],
     ["a domain of a megabyte as a label", `<a href="https://x.example/">${many("a.", 500_000)}</a>`, 1],
     ["ampersands", `<a href="https://x.example/?${many("&", 100_000)}">${many("&", 100_000)}</a>`, 0],
-    ["19,000 expressions", `${many("{{code}}", 9500)}<a href="https://x.example/${many("{{c}}", 9500)}">x</a>`, 1],
+    ["10,000 expressions", `${many("{{code}}", 5000)}<a href="https://x.example/${many("{{c}}", 5000)}">x</a>`, 1],
     [
       "our own attributes",
       many(`<a href="https://x.example/" data-track-name="n" data-track-category="c">x</a>`, 5000),
@@ -215,9 +215,9 @@ describe("documents that want to be too much", () => {
   });
 
   test("text, too", () => {
-    const text = `${many("{{#if yes}}https://x.example/{{/if}}", 5000)}\n${many("(", 100_000)}https://x.example/${many(")", 100_000)}`;
+    const text = `${many("{{#if yes}}https://x.example/{{/if}}", 2000)}\n${many("(", 100_000)}https://x.example/${many(")", 100_000)}`;
     expect(print({ text: `${text}${many("https://", 50_000)}` }, { textLinks: true }, { yes: true }).links.length).toBe(
-      5002,
+      2002,
     );
   });
 });
