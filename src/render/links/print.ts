@@ -26,8 +26,9 @@ export interface MessageLinks {
 /** Where the variables of a message keep them: no template can name a symbol. */
 export const LINKS = Symbol("links");
 
-/** Deliveries whose signed texts are kept: a content of many small deliveries is compiled once, and signed once for each. */
+/** Deliveries whose signed texts are kept, and texts: a content of many small deliveries is compiled once, and signed once for each. */
 const KEPT = 64;
+const KEPT_TEXTS = 20_000;
 
 /** The links of each message. `delivery` is not looked at where links name none. */
 export function openLinks(
@@ -36,12 +37,13 @@ export function openLinks(
   key: TokenKey,
 ): (delivery: number, token: string) => MessageLinks {
   const kept = new Map<number, Pick<MessageLinks, "texts" | "sign">>();
+  const most = Math.min(KEPT, Math.ceil(KEPT_TEXTS / Math.max(1, targets.length)));
 
   const signed = (asked: number): Pick<MessageLinks, "texts" | "sign"> => {
     const delivery = tracking.single ? 0 : asked;
     let made = kept.get(delivery);
     if (made === undefined) {
-      if (kept.size >= KEPT) kept.delete(kept.keys().next().value ?? 0);
+      if (kept.size >= most) kept.delete(kept.keys().next().value ?? 0);
       made = {
         texts: targets.map((target) => signLink(key, { ...target, delivery })),
         sign: (number, url) => signLink(key, { kind: "click", delivery, number, url }),
