@@ -6,7 +6,7 @@
  */
 import type { AnySql, Sql } from "./sql.ts";
 import type { Fence } from "./tracking-sources.ts";
-import type { Reaction, VisitorClicks } from "./tracking-state.ts";
+import { OPTED_OUT, type Reaction, TRAPPED, type VisitorClicks } from "./tracking-state.ts";
 
 /** A row of table `tracking`. */
 export interface HitRow {
@@ -180,16 +180,16 @@ function rare(rows: readonly HitRow[], of: (row: HitRow) => string): (string | n
 
 function upsertReactions(sql: Sql, all: readonly Reaction[]): Fragment {
   return sql`
-    insert into reaction (message_id, delivery_id, sent_at, opened_at, machine_opened_at, opted_out, hits, clicks, person_hits, person_clicks)
-    select message_id, delivery_id, sent_at, opened_at, machine_opened_at, opted_out, hits, clicks, person_hits, person_clicks
+    insert into reaction (message_id, delivery_id, sent_at, opened_at, machine_opened_at, flags, hits, clicks, person_hits, person_clicks)
+    select message_id, delivery_id, sent_at, opened_at, machine_opened_at, flags, hits, clicks, person_hits, person_clicks
     from unnest(${all.map((r) => r.messageId)}::bigint[], ${all.map((r) => r.deliveryId)}::bigint[], ${all.map((r) => r.sentAt)}::bigint[],
-      ${all.map((r) => r.openedAt)}::bigint[], ${all.map((r) => r.machineOpenedAt)}::bigint[], ${all.map((r) => (r.optedOut ? 1 : 0))}::smallint[],
+      ${all.map((r) => r.openedAt)}::bigint[], ${all.map((r) => r.machineOpenedAt)}::bigint[], ${all.map((r) => (r.optedOut ? OPTED_OUT : 0) | (r.trapped ? TRAPPED : 0))}::smallint[],
       ${all.map((r) => r.hits)}::int[], ${all.map((r) => r.clicks)}::int[], ${all.map((r) => r.personHits)}::int[],
       ${all.map((r) => r.personClicks)}::int[])
-      as r (message_id, delivery_id, sent_at, opened_at, machine_opened_at, opted_out, hits, clicks, person_hits, person_clicks)
+      as r (message_id, delivery_id, sent_at, opened_at, machine_opened_at, flags, hits, clicks, person_hits, person_clicks)
     where exists (select from go)
     on conflict (message_id) do update set delivery_id = excluded.delivery_id, sent_at = excluded.sent_at, opened_at = excluded.opened_at,
-      machine_opened_at = excluded.machine_opened_at, opted_out = excluded.opted_out, hits = excluded.hits, clicks = excluded.clicks,
+      machine_opened_at = excluded.machine_opened_at, flags = excluded.flags, hits = excluded.hits, clicks = excluded.clicks,
       person_hits = excluded.person_hits, person_clicks = excluded.person_clicks`;
 }
 

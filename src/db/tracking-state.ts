@@ -18,6 +18,8 @@ export interface Reaction {
   openedAt: number;
   machineOpenedAt: number;
   optedOut: boolean;
+  /** The trap of the message was followed. */
+  trapped: boolean;
   hits: number;
   clicks: number;
   personHits: number;
@@ -25,12 +27,15 @@ export interface Reaction {
 }
 
 export const NEVER_KNOWN = -1;
+/** Bits of column `reaction.flags`. */
+export const OPTED_OUT = 1;
+export const TRAPPED = 2;
 
 /** Puts those that have a row into `found`, by id. */
 export async function readReactions(sql: Sql, ids: readonly number[], found: Map<number, Reaction>): Promise<void> {
   if (ids.length === 0) return;
   const rows = await sql`
-    select message_id, delivery_id, sent_at, opened_at, machine_opened_at, opted_out, hits, clicks, person_hits, person_clicks
+    select message_id, delivery_id, sent_at, opened_at, machine_opened_at, flags, hits, clicks, person_hits, person_clicks
     from reaction where message_id = any(${ids as number[]}::bigint[])`.values();
   for (const row of rows as unknown as number[][]) found.set(row[0]!, reaction(row));
 }
@@ -42,7 +47,8 @@ function reaction(row: readonly number[]): Reaction {
     sentAt: row[2]!,
     openedAt: row[3]!,
     machineOpenedAt: row[4]!,
-    optedOut: row[5] === 1,
+    optedOut: (row[5]! & OPTED_OUT) !== 0,
+    trapped: (row[5]! & TRAPPED) !== 0,
     hits: row[6]!,
     clicks: row[7]!,
     personHits: row[8]!,

@@ -60,6 +60,7 @@ function judge(hit: TrackingRecord, agent: Agent, known: Known, id: number): Jud
   const sentAt = state === null ? 0 : state.sentAt || (known.sentSince.get(hit.message) ?? 0);
   const rule = classify({ kind, method, hint, at, agent: agent.rule, network: networkRule(ip), sentAt });
   const deliveryId = state === null ? hit.delivery : state.deliveryId;
+  if (state !== null && hint === "trap") state.trapped = true;
   return {
     id,
     at,

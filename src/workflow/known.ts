@@ -110,6 +110,7 @@ function newReaction(messageId: number, message: KnownMessage | undefined, named
     openedAt: 0,
     machineOpenedAt: 0,
     optedOut: false,
+    trapped: false,
     hits: 0,
     clicks: 0,
     personHits: 0,
@@ -117,19 +118,23 @@ function newReaction(messageId: number, message: KnownMessage | undefined, named
   };
 }
 
-/** Hits close to clicks of the batch, on messages that had any before. */
+/** Hits close to clicks of the batch, on messages where there may be a burst: clicked before, or more than once in the batch. */
 async function earlierOf(
   sql: Sql,
   hits: readonly TrackingRecord[],
   reactions: ReadonlyMap<number, Reaction>,
   underWay: UnderWay | null,
 ): Promise<EarlierHit[]> {
+  const once = new Set<number>();
   const clicked = new Set<number>();
   let from = Number.MAX_SAFE_INTEGER;
   let to = 0;
-  for (const { kind, message, at } of hits) {
-    if (kind !== "click" || !reactions.has(message)) continue;
-    clicked.add(message);
+  for (const { kind, message, at, hint } of hits) {
+    const reaction = kind === "click" ? reactions.get(message) : undefined;
+    // Of a message without a row there is nothing earlier.
+    if (reaction === undefined) continue;
+    if (reaction.clicks > 0 || reaction.trapped || hint === "trap" || once.has(message)) clicked.add(message);
+    once.add(message);
     from = Math.min(from, at);
     to = Math.max(to, at);
   }

@@ -1,4 +1,6 @@
 /** Person or machine: what is known of real browsers, mail programs, proxies and scanners, and hostile ones. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { TrackingKind } from "../../src/model/tracking.ts";
 import {
@@ -125,6 +127,18 @@ describe("the tables", () => {
       expect(new Set(VISITOR_RULES.filter((one) => one.id === id).map((one) => one.class))).toEqual(new Set([made]));
     }
     expect(ruleText("of another version")).toBe("");
+  });
+
+  test("are in ops/tracking.md, each with its class, sentence and sources", () => {
+    const rows = [...Map.groupBy(VISITOR_RULES, ({ id }) => id)]
+      .filter(([id]) => id !== "")
+      .map(([id, [first, ...more]]) => {
+        const sources = [first!, ...more].map(({ source }) => source).join("; ");
+        return `| \`${id}\` | ${first!.class} | ${first!.text} | ${sources} |`;
+      });
+    const page = readFileSync(join(import.meta.dirname, "../../ops/tracking.md"), "utf8");
+    const table = page.slice(page.indexOf("<!-- rules"), page.indexOf("<!-- end of rules"));
+    expect(table.split("\n").slice(3, -1)).toEqual(rows);
   });
 
   test("no pattern has anything that repeats but for single classes of characters", () => {

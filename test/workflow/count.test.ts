@@ -143,6 +143,13 @@ describe("clicks", () => {
   });
 });
 
+test("a trap that was followed in an earlier batch, with nothing else, makes the clicks behind it a machine's", async () => {
+  await counter.take([person({ link: 9, hint: "trap" })]);
+  await counter.take([person({ link: 1, at: NOW + 9000 })]);
+  await counter.take([person({ link: 1, at: NOW + 11_000 })]);
+  expect(await rows()).toEqual(["c scanner trap trap", "c scanner burst", "c person"]);
+});
+
 describe("a burst", () => {
   const clicks = (links: readonly number[], from = 0): TrackingRecord[] =>
     links.map((link, i) => person({ link, at: NOW + (from + i) * 2000, visitor: "v" }));

@@ -104,7 +104,7 @@ create table reaction (
   sent_at            bigint not null,                  -- epoch ms; 0: not in the ledger yet; -1: it never will be
   opened_at          bigint not null default 0,        -- epoch ms of the last open that counted, of a person
   machine_opened_at  bigint not null default 0,        -- and of a machine
-  opted_out          smallint not null default 0,
+  flags              smallint not null default 0,      -- 1: unsubscribed; 2: the trap was followed
   hits               int not null default 0,           -- that count
   clicks             int not null default 0,
   person_hits        int not null default 0,           -- of classes person and proxy
