@@ -2,14 +2,16 @@
  * Every record once: whatever is sent twice, torn, refused or done by two at the same time. After each test all sums are what the raw
  * rows say.
  */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { silentLog } from "../../src/base/log.ts";
+import { openSql } from "../../src/db/sql.ts";
 import { raiseFence } from "../../src/db/tracking-sources.ts";
 import { trackingEvents } from "../../src/db/tracking-events.ts";
 import type { TrackingRecord } from "../../src/model/tracking.ts";
-import { openConsolidator } from "../../src/workflow/consolidate.ts";
+import { openConsolidator, type Taken } from "../../src/workflow/consolidate.ts";
 import { openTestDatabase, type TestDatabase } from "../support/database.ts";
 import type { TestDelivery } from "../support/ledger.ts";
+import { openSilentProxy } from "../support/silent-proxy.ts";
 import {
   type Counter,
   hit,
@@ -101,34 +103,59 @@ describe("each record counts once", () => {
     expect(await messages()).toEqual(upTo(60));
   });
 
-  test("when a commit goes through whose answer is lost, also for a message that another log has hits of", async () => {
-    // The database holds the first commit back; the connection it was asked on is cut meanwhile.
-    const { promise: held, resolve: let_go } = Promise.withResolvers<void>();
-    const { promise: locked, resolve: locks } = Promise.withResolvers<void>();
-    const lock = db.sql.begin(async (tx) => {
-      await tx`select 1 from tracking_fence for share`;
-      locks();
-      await held;
-    });
-    await locked;
+  test("when the connection breaks in the middle of a commit", async () => {
     const piece = counter.piece(linesOf(clicks(0, 5)));
-    const lost = counter.consolidator.take(piece).catch((error: Error) => error);
-    const waiting = await until(async () => {
-      const [row] = await db.sql<{ pid: number }[]>`
-        select pid from pg_stat_activity where wait_event_type = 'Lock' and query like '%tracking_fence set next_id%'`;
-      return row?.pid;
+    await db.sql.begin(async (tx) => {
+      await tx`select 1 from tracking_fence for share`;
+      const broken = counter.consolidator.take(piece).catch((error: Error) => error);
+      const [pid] = await commits(1);
+      await db.sql`select pg_terminate_backend(${pid!})`;
+      expect(await broken).toBeInstanceOf(Error);
     });
-    // Cut from outside the statement goes on; from inside it would be rolled back. Both must be right: this is the second.
-    await db.sql`select pg_terminate_backend(${waiting!})`;
-    expect(await lost).toBeInstanceOf(Error);
-    let_go();
-    await lock;
-    await db.sql`insert into tracking_source (log, address) values ('another', 'http://r2')`;
-    const other = { ...counter.piece(linesOf(clicks(0, 5, { at: NOW + 100_000 }))), log: "another", from: 0 };
-    expect(await counter.consolidator.take(other)).toBe("counted");
     expect(await counter.consolidator.take(piece)).toBe("counted");
-    expect(await messages()).toHaveLength(10);
+    expect(await messages()).toEqual(upTo(5));
   });
+
+  test("when a commit goes through whose answer never comes, while another log has hits on the same messages", async () => {
+    const url = new URL(db.url);
+    const proxy = await openSilentProxy(Number(url.port));
+    url.port = String(proxy.port);
+    const sql = openSql(url.href, { poolSize: 4, name: "lost", answerMs: 500 });
+    onTestFinished(async () => {
+      await proxy.close();
+      await sql.end({ timeout: 0 });
+    });
+    const mine = await openCounter(sql, ++epoch);
+    await db.sql`insert into tracking_source (log, address) values (${`other${epoch}`}, 'http://r2')`;
+    const piece = mine.piece(linesOf(clicks(0, 5)));
+    const other = { ...mine.piece(linesOf(clicks(0, 5, { at: NOW + 100_000 }))), log: `other${epoch}`, from: 0 };
+    const late = await db.sql.begin(async (tx) => {
+      await tx`select 1 from tracking_fence for share`;
+      const lost = mine.consolidator.take(piece).catch((error: Error) => error);
+      await commits(1);
+      proxy.silence();
+      expect(await lost).toBeInstanceOf(Error);
+      // Made from what was before the first, and behind it in the database. Other connections of the pool have to be found dead before.
+      const again = (): Promise<Taken> => mine.consolidator.take(other).catch(again);
+      const taking = again();
+      await commits(2);
+      return { taking };
+    });
+    expect(await late.taking).toBe("refused");
+    expect(await mine.consolidator.take(piece)).toBe("refused");
+    expect(await mine.consolidator.take(other)).toBe("counted");
+    expect(await messages()).toEqual([...upTo(5), ...upTo(5)]);
+  });
+
+  /** Process ids of `n` commits that wait for the fence. */
+  function commits(n: number): Promise<number[]> {
+    return until(async () => {
+      const rows = await db.sql<{ pid: number }[]>`
+        select pid from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()
+          and query like '%tracking_fence set next_id%'`;
+      return rows.length >= n && rows.map(({ pid }) => pid);
+    }) as Promise<number[]>;
+  }
 });
 
 describe("what is no record", () => {
