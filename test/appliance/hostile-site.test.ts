@@ -27,6 +27,7 @@ const pool = {
 
 test.concurrent.for([1, 2, 3])(
   "seed %i: each recipient ends as its server decided",
+  { timeout: 120_000 },
   async (seed, { onTestFinished }) => {
     const db = await openTestDatabase();
     onTestFinished(() => db.close());
@@ -50,7 +51,7 @@ test.concurrent.for([1, 2, 3])(
     onTestFinished(() => mta.close());
     await until(async () => (await stateOf(db.sql, id)) === "finished", {
       what: "all to be decided",
-      timeoutMs: 40_000,
+      timeoutMs: 90_000,
     });
     const verdict = await judge(db.sql, id, site.taken);
     expect(verdict.judgement).toEqual(EXACT);
