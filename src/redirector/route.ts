@@ -24,6 +24,8 @@ const PLACES: ReadonlyMap<string, "web" | "log" | "health" | "robots" | "metrics
   ["/metrics", "metrics"],
   ["/favicon.ico", "icon"],
 ]);
+/** Longest of them, with punctuation behind it; a pattern with an end looks at a long row of dots once for each of them. */
+const MOST_PLACE = 64;
 const UNKNOWN: Route = { kind: "unknown" };
 
 /** @param target as it stands in the request line */
@@ -36,7 +38,7 @@ export function routeOf(target: string): Route {
   const from = target.startsWith("/") ? 0 : Math.max(0, /^https?:\/\/[^/?#]*/i.exec(target)?.[0].length ?? 0);
   const end = from + indexOr(target.slice(from), /[?#]/);
   const path = unfolded(target.slice(from, Math.min(end, from + MOST_PATH)));
-  const place = PLACES.get(path.replace(/[/.,;:!)>"']+$/, ""));
+  const place = path.length > MOST_PLACE ? undefined : PLACES.get(path.replace(/[/.,;:!)>"']+$/, ""));
   if (place === "web" || place === "log") {
     const query = target[end] === "?" ? target.slice(end + 1) : "";
     return { kind: place, query: query.slice(0, indexOr(query, /#/)) };

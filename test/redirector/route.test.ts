@@ -76,6 +76,11 @@ describe("what is none of ours", () => {
   test("a long nothing, encoded again and again", () => {
     expect(routeOf(`/${"%25".repeat(5000)}`)).toEqual({ kind: "unknown" });
   });
+  // Each of them took a third of a second: a single connection could hold the server.
+  test("a long row of punctuation, by the hundred", () => {
+    for (const row of [".".repeat(8000), ".,".repeat(4000), "%2e".repeat(2700)])
+      for (let i = 0; i < 150; i++) expect(routeOf(`/${row}${i}`)).toEqual({ kind: "unknown" });
+  });
   test("a link with more letters at its end is another link: it will not verify", () => {
     expect(routeOf(`/r/${T}/${L}abc`)).toEqual({ ...click, link: `${L}abc` });
     expect(routeOf(`/r/${T}aa/${L}`)).toEqual({ ...click, token: `${T}aa` });

@@ -32,8 +32,11 @@ export async function unsubscribe(
   });
 }
 
+/** Urlencoded, or a part of multipart. Every repetition is bounded: the body is a stranger's, and a row of line ends took a second. */
+const ONE_CLICK = /list-unsubscribe(?:=|%3d|"?[ \t]{0,8}(?:;[^\r\n]{0,200})?\r?\n\r?\n)\s{0,8}one-click/i;
+
 /** A person at the page sends its form by a browser that navigates; anybody else is a provider's machine, whatever it sends. */
 function isOneClick({ headers }: IncomingMessage, text: string): boolean {
-  if (/list-unsubscribe(?:=|%3d|"?\s*(?:;[^\r\n]*)?\r?\n\r?\n)\s*one-click/i.test(text)) return true;
+  if (ONE_CLICK.test(text)) return true;
   return headers["sec-fetch-mode"] !== "navigate" && !/(?:^|&)page=/.test(text);
 }

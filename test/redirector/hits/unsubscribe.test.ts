@@ -123,6 +123,14 @@ describe("everybody is who posts", () => {
     expect(await hintsOf()).toEqual(["unsubscribe one-click"]);
   });
 
+  // Each of them took a second, in which nobody else was served.
+  test("a body of line ends, by the hundred", async () => {
+    const body = `list-unsubscribe${"\n".repeat(16_000)}`;
+    for (let i = 0; i < 100; i++)
+      expect((await server.ask(`/u/${fresh()}`, { method: "POST", body })).status).toBe(200);
+    expect(await hintsOf()).toEqual(["unsubscribe one-click"]);
+  });
+
   test("a megabyte is not read, and unsubscribes all the same", async () => {
     const head = `POST /u/${fresh()} HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\n`;
     const heard = await sayRaw(server.port, head + "x".repeat(100_000));
