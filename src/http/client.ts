@@ -44,23 +44,31 @@ export interface HttpClientOptions {
   readonly clock: Clock;
   /** To one server; what is asked beyond waits, within its own time. Default 8. */
   readonly connections?: number;
+  /**
+   * Base address of a server of this machine: its certificate is for the names readers ask for and not for this address, and may have run out
+   * without a hit being lost for it. So it is not looked at, no more than there would be one without TLS.
+   */
+  readonly own?: string;
 }
 
 /** How long an idle connection is kept. Our servers keep theirs longer, so that none is closed in the moment it is used again. */
 const KEPT_MS = 4_000;
 const CONNECT_MS = 5_000;
 
-export function openHttpClient({ clock, connections = 8 }: HttpClientOptions): HttpClient {
-  const agent = new Agent({
-    connections,
-    pipelining: 1,
-    keepAliveTimeout: KEPT_MS,
-    keepAliveMaxTimeout: KEPT_MS,
-    connect: { timeout: CONNECT_MS },
-    // The one end of `ask` is the one that counts.
-    headersTimeout: 0,
-    bodyTimeout: 0,
-  });
+export function openHttpClient({ clock, connections = 8, own = "" }: HttpClientOptions): HttpClient {
+  const open = (rejectUnauthorized: boolean): Agent =>
+    new Agent({
+      connections,
+      pipelining: 1,
+      keepAliveTimeout: KEPT_MS,
+      keepAliveMaxTimeout: KEPT_MS,
+      connect: { timeout: CONNECT_MS, rejectUnauthorized },
+      // The one end of `ask` is the one that counts.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+  const [others, ours] = [open(true), open(false)];
+  const ownOrigin = URL.parse(own)?.origin;
   const closing = new AbortController();
 
   async function ask(request: HttpAsk): Promise<HttpAnswer> {
@@ -75,7 +83,8 @@ export function openHttpClient({ clock, connections = 8 }: HttpClientOptions): H
     for (const signal of signals) signal.addEventListener("abort", stop, { once: true });
     if (signals.some((signal) => signal.aborted)) stop();
     try {
-      return await send(agent, request, ended.signal);
+      const url = new URL(request.url);
+      return await send(url.origin === ownOrigin ? ours : others, url, request, ended.signal);
     } catch (error) {
       if (!ended.signal.aborted) return { kind: "network", text: causeOf(error) };
       return {
@@ -92,13 +101,12 @@ export function openHttpClient({ clock, connections = 8 }: HttpClientOptions): H
     ask,
     async close() {
       closing.abort();
-      await agent.destroy();
+      await Promise.all([others.destroy(), ours.destroy()]);
     },
   };
 }
 
-async function send(agent: Agent, request: HttpAsk, signal: AbortSignal): Promise<HttpAnswer> {
-  const url = new URL(request.url);
+async function send(agent: Agent, url: URL, request: HttpAsk, signal: AbortSignal): Promise<HttpAnswer> {
   const answer = await agent.request({
     origin: url.origin,
     path: `${url.pathname}${url.search}`,

@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { Settings } from "../config/settings.ts";
-import { loadTrackingSecret, redirectorsOf } from "../config/tracking-place.ts";
+import { loadTrackingSecret, ownRedirector, redirectorsOf } from "../config/tracking-place.ts";
 import { CHANNELS, type Sql } from "../db/sql.ts";
 import { openHttpClient } from "../http/client.ts";
 import { openTracking } from "./tracking.ts";
@@ -20,7 +20,7 @@ export interface WorkflowContext {
 export async function start({ settings, log, sql, clock, slot }: WorkflowContext): Promise<{ drain(): Promise<void> }> {
   const { workflow } = settings;
   const redirectors = redirectorsOf(settings);
-  const client = openHttpClient({ clock, connections: 2 });
+  const client = openHttpClient({ clock, connections: 2, own: ownRedirector(settings) });
   const tracking = openTracking({
     ask: client.ask,
     sql,

@@ -20,6 +20,9 @@ export interface WorkflowOptions {
   readonly secret: string;
   /** More settings of `workflow`. */
   readonly workflow?: object;
+  /** Of `redirector` and `tracking.url`: of a redirection server of the same machine. */
+  readonly redirector?: object;
+  readonly url?: string;
 }
 
 /** Resolves when it stands by. */
@@ -35,7 +38,8 @@ export async function openWorkflowProcess(options: WorkflowOptions): Promise<Wor
       machine: options.machine,
       database: { url: options.databaseUrl, poolSize: 4 },
       log: { level: "info", pretty: "never" },
-      tracking: { secretFile },
+      tracking: { secretFile, url: options.url ?? "" },
+      ...(options.redirector === undefined ? {} : { redirector: options.redirector }),
       workflow: { redirectors: options.redirectors, ...options.workflow },
     }),
   );

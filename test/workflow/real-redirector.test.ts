@@ -1,7 +1,11 @@
 /** A real redirection server, a real database and real workflow processes: clicks made are clicks counted, whoever is killed meanwhile. */
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
 import { findSuppression } from "../../src/db/suppressions.ts";
-import { reactionsOf } from "../../src/db/tracking-reports.ts";
+import { reactionsOf, trackingSources } from "../../src/db/tracking-reports.ts";
+import { expired } from "../support/certificates.ts";
 import { openTestDatabase, type TestDatabase } from "../support/database.ts";
 import type { TestDelivery } from "../support/ledger.ts";
 import { link, openTestRedirector, SECRET, type TestRedirector, token } from "../support/redirector.ts";
@@ -79,4 +83,28 @@ test("kill -9 again and again: what was clicked is what is counted", { timeout: 
   expect(row).toEqual({ rows: made, messages: made });
   running.delete(current);
   expect(await current.stop()).toBe(0);
+});
+
+test("a server of the same machine is pulled whatever names its certificate is for", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "postilion-own-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const pair = { certFile: join(folder, "crt"), keyFile: join(folder, "key") };
+  writeFileSync(pair.certFile, expired.cert);
+  writeFileSync(pair.keyFile, expired.key, { mode: 0o600 });
+  const own = await openTestRedirector({ settings: { tls: [pair] } });
+  onTestFinished(() => own.close());
+  running.add(
+    await openWorkflowProcess({
+      machine: "a",
+      databaseUrl: db.url,
+      redirectors: [],
+      secret: SECRET,
+      workflow: { leaderMs: 1000, pullWaitMs: 500 },
+      url: "https://mx1.good.test",
+      redirector: { port: own.port, tls: [pair] },
+    }),
+  );
+  const address = `https://127.0.0.1:${own.port}`;
+  const source = await until(async () => (await trackingSources(db.sql)).find((each) => each.address === address));
+  expect(source).toMatchObject({ trouble: "", host: "test" });
 });
