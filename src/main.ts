@@ -146,6 +146,25 @@ function commandLine(): Command {
     .action(async ({ json }: { json?: boolean }) => {
       process.exitCode = await (await import("./cli/tracking-show.ts")).trackingShow(config(), json === true);
     });
+  const bounce = program.command("bounce").description("what failures mean, and what comes back by mail");
+  bounce
+    .command("replies <file.jsonl>")
+    .description("classify SMTP replies, a JSON object with id and reply a line; needs no database")
+    .option("--json", "a JSON object a line")
+    .action(async (file: string, { json }: { json?: boolean }) => {
+      process.exitCode = await (await import("./cli/bounce-replies.ts")).bounceReplies(config(), file, json === true);
+    });
+  bounce
+    .command("rules")
+    .description("the table that decides it")
+    .command("check [file]")
+    .description(
+      "prove every bounce rule by its examples; find those that can never match; exit code 1 if one is wrong",
+    )
+    .option("--json", "as JSON")
+    .action(async (file: string | undefined, { json }: { json?: boolean }) => {
+      process.exitCode = (await import("./cli/bounce-rules.ts")).bounceRulesCheck(config(), file, json === true);
+    });
 
   program
     .command("why <message|delivery|domain>")

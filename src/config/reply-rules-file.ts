@@ -1,24 +1,19 @@
 /**
- * Files of rules on replies: those that come along (ops/rules/replies.yaml) and the operator's own over them, which is never written by us.
- * A rule of the operator with the id of a shipped one changes what it names and leaves the rest; one with `off: true` takes it away; new
- * ones stand before all shipped ones. What is wrong comes back as sentences with file and line, never as an exception: who reloads with a
- * bad file goes on with the rules in force.
+ * Files of rules on replies: those that come along (ops/rules/replies.yaml) and the operator's own layered over them (rule-layers.ts).
+ * Groups of values (threshold, limits) are changed value by value; a rule with another match needs examples of its own.
  */
-import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { STAGES } from "../model/outcome.ts";
 import { REPLY_ACTIONS, REPLY_SCOPES } from "../model/reply-rules.ts";
 import { type Amount, type ReplyRule, type ReplyRules, checkReplyRules } from "../model/reply-rules.ts";
-import { readYaml } from "./yaml.ts";
+import { type RulesFile, exampleList, layerRules, openRulesFiles, ruleId, textList } from "./rule-layers.ts";
 
 /** The rules that come along. */
 export const SHIPPED_REPLIES = fileURLToPath(new URL("../../ops/rules/replies.yaml", import.meta.url));
 
 const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-const masks = z.union([z.string(), z.number().transform(String)]).transform((one) => [one]);
-const list = z.union([masks, z.array(z.union([z.string(), z.number().transform(String)])).min(1)]).optional();
 const duration = z
   .string()
   .regex(/^\d{1,6}[smhd]$/, "is not a time such as 90s, 30m, 2h, 1d")
@@ -36,13 +31,13 @@ const amount = z
   .optional();
 
 const ruleSchema = z.strictObject({
-  id: z.string().regex(/^[a-z0-9][a-z0-9.-]{0,63}$/, "is not a name of small letters, digits, - and ."),
+  id: ruleId,
   off: z.boolean().optional(),
   note: z.string().optional(),
-  codes: list,
-  enhanced: list,
-  texts: list,
-  mx: list,
+  codes: textList,
+  enhanced: textList,
+  texts: textList,
+  mx: textList,
   stages: z.array(z.enum(STAGES)).min(1).optional(),
   threshold: z
     .strictObject({
@@ -67,53 +62,24 @@ const ruleSchema = z.strictObject({
   most: duration,
   probe: z.number().int().min(1).max(100).optional(),
   step: duration,
-  examples: z.array(z.string().min(3)).min(1).optional(),
+  examples: exampleList,
 });
 type RuleText = z.output<typeof ruleSchema>;
 
 const AS_IS: Amount = { share: 1, value: 0 };
 
-export interface ReplyRulesFile {
-  /** What the problems call it. */
-  readonly name: string;
-  readonly text: string;
-}
-
 type Read = { readonly rules: ReplyRules } | { readonly problems: readonly string[] };
 
 /** The rules of files, the lowest layer first, checked and with every example proven. */
-export function readReplyRules(files: readonly ReplyRulesFile[]): Read {
+export function readReplyRules(files: readonly RulesFile[]): Read {
   const problems: string[] = [];
-  let layers: { readonly rule: RuleText; readonly origin: string }[] = [];
-  // Rules over the lowest layer: they may take replies that a rule under them was for.
-  const own = new Set<string>();
-  for (const file of files) {
-    const read = readFile(file, problems);
-    const ids = new Set<string>();
-    for (const { rule, origin } of read) {
-      if (ids.has(rule.id)) problems.push(`${origin}: rule ${rule.id}: there is another rule of this name in the file`);
-      ids.add(rule.id);
-    }
-    const known = new Set(layers.map(({ rule }) => rule.id));
-    const changes = new Map(read.map((one) => [one.rule.id, one]));
-    if (file !== files[0]) for (const id of ids) own.add(id);
-    layers = [
-      ...read.filter(({ rule }) => !known.has(rule.id)),
-      ...layers.map((under) => {
-        const over = changes.get(under.rule.id);
-        if (over === undefined) return under;
-        return { rule: merged(under.rule, over.rule), origin: `${over.origin} over ${under.origin}` };
-      }),
-    ];
-  }
-  const rules = layers
-    .filter(({ rule }) => rule.off !== true)
-    .flatMap(({ rule, origin }) => {
-      if (rule.action !== undefined) return [complete(rule, origin)];
-      problems.push(`${origin}: rule ${rule.id}: has no action`);
-      return [];
-    });
-  if (problems.length === 0) problems.push(...checkReplyRules(rules, own));
+  const layers = layerRules(files, ruleSchema, merged, problems);
+  const rules = layers.rules.flatMap(({ rule, origin }) => {
+    if (rule.action !== undefined) return [complete(rule, origin)];
+    problems.push(`${origin}: rule ${rule.id}: has no action`);
+    return [];
+  });
+  if (problems.length === 0) problems.push(...checkReplyRules(rules, layers.over));
   return problems.length > 0 ? { problems } : { rules };
 }
 
@@ -122,47 +88,12 @@ export function loadReplyRules(settings: {
   readonly dataDir: string;
   readonly stat: { readonly repliesFile: string };
 }): Read {
-  const named = settings.stat.repliesFile;
-  const own = named || `${settings.dataDir}/rules/replies.yaml`;
-  const places: [name: string, path: string][] = [["ops/rules/replies.yaml", SHIPPED_REPLIES]];
-  if (named !== "" || existsSync(own)) places.push([own, own]);
-  const files: ReplyRulesFile[] = [];
-  const problems: string[] = [];
-  for (const [name, path] of places) {
-    try {
-      files.push({ name, text: readFileSync(path, "utf8") });
-    } catch (error) {
-      problems.push(`${name}: ${(error as Error).message}`);
-    }
-  }
+  const { files, problems } = openRulesFiles(
+    { name: "ops/rules/replies.yaml", path: SHIPPED_REPLIES },
+    settings.stat.repliesFile,
+    `${settings.dataDir}/rules/replies.yaml`,
+  );
   return problems.length > 0 ? { problems } : readReplyRules(files);
-}
-
-function readFile(file: ReplyRulesFile, problems: string[]): { rule: RuleText; origin: string }[] {
-  const document = readYaml(file.text, file.name);
-  if ("problems" in document) {
-    problems.push(...document.problems);
-    return [];
-  }
-  const { values = {}, where } = document;
-  if (typeof values !== "object" || values === null || Object.keys(values).some((name) => name !== "rules")) {
-    problems.push(`${file.name}:1: the file is 'rules:' and a list`);
-    return [];
-  }
-  const rules: unknown = "rules" in values ? values.rules : [];
-  if (!Array.isArray(rules)) {
-    problems.push(`${where(["rules"])}: rules is not a list`);
-    return [];
-  }
-  return rules.flatMap((value: unknown, index) => {
-    const result = ruleSchema.safeParse(value);
-    if (result.success) return [{ rule: result.data, origin: where(["rules", index]) }];
-    for (const issue of result.error.issues) {
-      const path = ["rules", index, ...issue.path.map((step) => (typeof step === "number" ? step : String(step)))];
-      problems.push(`${where(path)}: ${issue.path.join(".") || `rules[${index}]`}: ${issue.message}`);
-    }
-    return [];
-  });
 }
 
 /** Groups (threshold, limits) are changed value by value, everything else as a whole; another match needs examples of its own. */

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { affinityProblems } from "./affinities.ts";
+import { inmailSettingsSchema } from "./inmail-settings.ts";
 import { statSettingsSchema } from "./stat-settings.ts";
 import { redirectorSettingsSchema, trackingSettingsSchema, workflowSettingsSchema } from "./tracking-settings.ts";
 
@@ -206,6 +207,7 @@ export const settingsSchema = z.strictObject({
   web,
   mta,
   stat: statSettingsSchema,
+  inmail: inmailSettingsSchema,
   watchdog,
   dkim: z.array(dkim).default([]).describe("Signing keys; every key whose domain matches signs"),
   returnPathDomain: z.string().default("bounces.localhost").describe("Default domain of the envelope sender"),

@@ -7,6 +7,8 @@
 import { harmless } from "./harmless.ts";
 import { type Mask, compileMasks } from "./mask.ts";
 import type { Stage } from "./outcome.ts";
+import { type Said, readSaid } from "./said.ts";
+import { compileTextSearch } from "./text-search.ts";
 
 /**
  * `ignore`: no trouble, and not counted as an error anywhere. `limits`: a second set of limits for a time. `stop`: nothing goes for a time.
@@ -88,25 +90,24 @@ export interface ReplyRule {
 /** In order of precedence. Never changed: new rules are a new array. */
 export type ReplyRules = readonly ReplyRule[];
 
-export interface Reply {
+export interface Reply extends Said {
   readonly stage: string;
-  readonly code: number;
-  readonly enhanced: string;
-  readonly text: string;
   readonly mx: string;
 }
 
 /** Longest text that is looked at: a report has 300 characters (quota/messages.ts). */
 const TEXT_MOST = 1000;
 
-/** Finds the first rule for a reply; null for none. */
+/** Finds the first rule for a reply; null for none. Throws a RangeError when there are more texts than one search takes. */
 export function compileReplyRules(rules: ReplyRules): (reply: Reply) => ReplyRule | null {
-  const compiled = rules.map((rule) => ({ rule, matches: compileMatch(rule.match) }));
+  const texts: string[] = [];
+  const compiled = rules.map((rule) => ({ rule, matches: compileMatch(rule.match, texts) }));
+  const search = compileTextSearch(texts);
   return (reply) => {
     const folded: Folded = {
       code: String(Number.isInteger(reply.code) && reply.code > 0 ? reply.code : 0).padStart(3, "0"),
       enhanced: reply.enhanced.slice(0, 16),
-      text: harmless(reply.text, TEXT_MOST).toLowerCase(),
+      has: search(fold(reply.text)).has,
       mx: reply.mx.slice(0, 255).toLowerCase(),
       stage: reply.stage,
     };
@@ -117,52 +118,36 @@ export function compileReplyRules(rules: ReplyRules): (reply: Reply) => ReplyRul
 interface Folded {
   readonly code: string;
   readonly enhanced: string;
-  readonly text: string;
+  /** Whether the text of this number is in the reply's. */
+  readonly has: (text: number) => boolean;
   readonly mx: string;
   readonly stage: string;
 }
 
-function compileMatch(match: ReplyMatch): (reply: Folded) => boolean {
+const fold = (text: string): string => harmless(text, TEXT_MOST).toLowerCase();
+
+/** `searched`: the texts of all rules, to which this one adds its own. */
+function compileMatch(match: ReplyMatch, searched: string[]): (reply: Folded) => boolean {
   const any = (masks: readonly string[]): Mask => (masks.length === 0 ? () => true : compileMasks(masks));
   const codes = any(match.codes);
   const enhanced = any(match.enhanced);
   const mx = any(match.mx);
   const stages = new Set<string>(match.stages);
-  const texts = match.texts.map(compileText);
+  const texts = match.texts.map((text) => searched.push(fold(text)) - 1);
   return (reply) =>
     codes(reply.code) &&
     enhanced(reply.enhanced) &&
     (stages.size === 0 || stages.has(reply.stage)) &&
     mx(reply.mx) &&
-    (texts.length === 0 || texts.some((test) => test(reply.text)));
-}
-
-/** The pieces between the stars, each after the one before: one walk through the text. */
-function compileText(pattern: string): (text: string) => boolean {
-  const pieces = harmless(pattern, TEXT_MOST)
-    .toLowerCase()
-    .split("*")
-    .filter((piece) => piece !== "");
-  return (text) => {
-    let from = 0;
-    for (const piece of pieces) {
-      const at = text.indexOf(piece, from);
-      if (at < 0) return false;
-      from = at + piece.length;
-    }
-    return true;
-  };
+    (texts.length === 0 || texts.some(reply.has));
 }
 
 /** An example as it stands in a rule: code, enhanced code and text; exchanger and stage are the first ones the rule names. */
 export function exampleReply(example: string, match: ReplyMatch): Reply {
-  const parts = /^(?:(\d{3})[ -]\s*)?(?:(\d\.\d{1,3}\.\d{1,3})(?:\s+|$))?(.*)$/s.exec(example);
   const mx = match.mx[0] ?? "mx.example.net";
   return {
+    ...readSaid(example),
     stage: match.stages[0] ?? "mail",
-    code: Number(parts?.[1] ?? 0),
-    enhanced: parts?.[2] ?? "",
-    text: parts?.[3] ?? "",
     mx: mx.replaceAll("*", "mx1").replaceAll("?", "1"),
   };
 }

@@ -10,7 +10,7 @@
  */
 import type { InDoubtPolicy, RetrySchedule } from "./delivery.ts";
 import type { Outcome } from "./outcome.ts";
-import { type Reason, reasonOf } from "./reason.ts";
+import { type Judge, type Reason, reasonOf } from "./reason.ts";
 
 /** What is known of the message besides the outcome. Times in epoch ms. */
 export interface Attempted {
@@ -43,8 +43,11 @@ const MOVES = 2;
 /** ±10 %: messages deferred together must not come back together. */
 const JITTER = 0.1;
 
-/** @param random in [0, 1), for the jitter of the next try. */
-export function settle(outcome: Outcome, message: Attempted, now: number, random: number): Settlement {
+/**
+ * @param random in [0, 1), for the jitter of the next try.
+ * @param judge the bounce rules in force: they name the reason, and decide nothing of what becomes of the message.
+ */
+export function settle(outcome: Outcome, message: Attempted, now: number, random: number, judge: Judge): Settlement {
   switch (outcome.kind) {
     case "accepted":
       return record("sent", "sent", 0, "");
@@ -53,17 +56,17 @@ export function settle(outcome: Outcome, message: Attempted, now: number, random
     case "unroutable":
     case "unrenderable":
     case "expired":
-      return record("failed", "failed", 0, reasonOf(outcome));
+      return record("failed", "failed", 0, reasonOf(outcome, judge));
     case "unreachable":
       if (outcome.stage === "local") return { next: "hold" };
       if (outcome.stage !== "resolve" && message.moves < MOVES) return { next: "move" };
-      return defer(outcome, message, now, random);
+      return defer(outcome, message, now, random, judge);
     case "deferred":
       if (outcome.code === 421 && message.deliveredBefore > 0 && message.moves < MOVES) return { next: "move" };
-      return defer(outcome, message, now, random);
+      return defer(outcome, message, now, random, judge);
     case "rejected":
-      if (outcome.code < 550 && !outcome.enhanced.startsWith("5.")) return defer(outcome, message, now, random);
-      return record("failed", "failed", 0, reasonOf(outcome));
+      if (outcome.code < 550 && !outcome.enhanced.startsWith("5.")) return defer(outcome, message, now, random, judge);
+      return record("failed", "failed", 0, reasonOf(outcome, judge));
   }
 }
 
@@ -76,12 +79,12 @@ function settleDoubt(message: Attempted, now: number, random: number): Settlemen
     : record("deferred", "in-doubt", dueAt, "in-doubt");
 }
 
-function defer(outcome: Outcome, message: Attempted, now: number, random: number): Settlement {
+function defer(outcome: Outcome, message: Attempted, now: number, random: number, judge: Judge): Settlement {
   const dueAt = nextTry(message, now, random);
   // The last answer is what the sender wants to know of a message that ran out of time, so it keeps its own reason in the event.
   return dueAt === 0
     ? record("failed", "failed", 0, "expired")
-    : record("deferred", "deferred", dueAt, reasonOf(outcome));
+    : record("deferred", "deferred", dueAt, reasonOf(outcome, judge));
 }
 
 /** When the next try is due, 0 when that is after the deadline. */

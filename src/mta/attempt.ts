@@ -4,6 +4,7 @@
  */
 import type { Clock } from "../base/clock.ts";
 import type { Outcome } from "../model/outcome.ts";
+import type { Judge } from "../model/reason.ts";
 import { settle } from "../model/settle.ts";
 import { type Held, mayGo, placeOf } from "./held.ts";
 import type { Journal } from "./journal.ts";
@@ -26,6 +27,8 @@ export interface AttemptDeps {
   readonly random: () => number;
   readonly journal: Journal;
   readonly recorder: Recorder;
+  /** The bounce rules in force. */
+  readonly judge: Judge;
   /** True while this process may be sure that its leases hold. */
   leaseHolds(): boolean;
   /** Our own side forbids sending: what waits in lanes goes back until `at` (epoch ms), or each message would cost its site a connection. */
@@ -60,6 +63,7 @@ export function openAttempts(deps: AttemptDeps): Attempts {
         },
         clock.now(),
         deps.random(),
+        deps.judge,
       );
       if (settlement.next === "record") return recorder.settle(held, outcome, settlement);
       // A chunk's intent is written before its MAIL: what was refused or cut before it left is not in doubt.

@@ -14,6 +14,7 @@ import { callParts, releaseParts, renewLeases } from "../db/leases.ts";
 import { CHANNELS, type Sql } from "../db/sql.ts";
 import { PRIORITIES } from "../model/delivery.ts";
 import type { Outcome } from "../model/outcome.ts";
+import type { Judge } from "../model/reason.ts";
 import type { LaneKey, Traffic } from "../model/traffic.ts";
 import type { RenderKeys, RenderPool } from "../render/pool.ts";
 import { openAttempts } from "./attempt.ts";
@@ -50,6 +51,8 @@ export interface MtaDeps {
   /** null: what recipient domains ask of TLS is not looked up. */
   readonly policies: Pick<TlsPolicies, "policyOf" | "refuse" | "settled"> | null;
   readonly pool: RenderPool;
+  /** What replies mean, by the bounce rules in force at the moment it is asked. */
+  readonly judge: Judge;
   /** Of each lane (lane-contract.ts). */
   readonly parkMs?: number;
   keys(): RenderKeys;
@@ -94,6 +97,7 @@ export async function openMta(deps: MtaDeps): Promise<Mta> {
     random: deps.random,
     journal,
     recorder,
+    judge: deps.judge,
     leaseHolds: lease.holds,
     standStill(at) {
       for (const each of sites.lanes) each.giveBack(() => true, at);

@@ -12,6 +12,7 @@ import type { Sql } from "../db/sql.ts";
 import { volumeOfId } from "../db/volumes.ts";
 import { statusNumber } from "../model/delivery.ts";
 import { outcome } from "../model/outcome.ts";
+import type { Judge } from "../model/reason.ts";
 import { settle } from "../model/settle.ts";
 import type { Place } from "./held.ts";
 import type { JournalRest } from "./journal-rest.ts";
@@ -22,6 +23,7 @@ export interface RecoverDeps {
   readonly owner: string;
   readonly clock: Clock;
   readonly random: () => number;
+  readonly judge: Judge;
   readonly log: Log;
 }
 
@@ -87,6 +89,7 @@ async function doubts(deps: RecoverDeps, intents: readonly Place[]): Promise<Out
       },
       now,
       deps.random(),
+      deps.judge,
     );
     if (settlement.next !== "record") continue;
     records.push(recordOf(intent, said, settlement, now));

@@ -6,6 +6,7 @@ import { availableParallelism, hostname } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
+import { openBounceRules } from "../config/bounce-rules-file.ts";
 import { loadDkimKeys, loadTokenKeys, rereadTokenKeys } from "../config/keys.ts";
 import type { Settings } from "../config/settings.ts";
 import type { Sql } from "../db/sql.ts";
@@ -52,6 +53,8 @@ export async function start({
   const { mta } = settings;
   const owner = `${settings.machine || hostname()}/${slot}`;
   const folder = join(settings.dataDir, "journal", String(slot));
+  const bounceRules = openBounceRules(settings, clock, log);
+  const { judge } = bounceRules;
   const { journal, rest, forget } = openJournal({
     folder,
     owner,
@@ -69,7 +72,7 @@ export async function start({
     log,
     signal,
   });
-  await recover({ sql, owner, clock, random: Math.random, log }, rest);
+  await recover({ sql, owner, clock, random: Math.random, judge, log }, rest);
   forget();
   loadTokenKeys(settings, log);
   const keys = openKeys({
@@ -101,6 +104,7 @@ export async function start({
     resolver: mta.relay.host === "" ? resolver : relayResolver(mta.relay.host, resolver),
     policies,
     pool,
+    judge,
     keys: keys.current,
     openSession: (target, smtp, events) =>
       mta.verifyMode ? Promise.resolve(openVerifySession(target, events)) : openSession(session, target, smtp, events),
@@ -113,6 +117,7 @@ export async function start({
     async drain() {
       await running.drain(DRAIN_MS);
       keys.close();
+      bounceRules.close();
       traffic.close();
       await policies?.close();
       await pool.close();

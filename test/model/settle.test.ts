@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { outcome, type Outcome } from "../../src/model/outcome.ts";
 import { reasonOf } from "../../src/model/reason.ts";
 import { type Attempted, settle } from "../../src/model/settle.ts";
+import { shippedBounces } from "../support/bounce-rules.ts";
 
 const NOW = Date.UTC(2026, 0, 1);
 const message: Attempted = {
@@ -13,7 +14,8 @@ const message: Attempted = {
   inDoubt: "retry",
 };
 /** random 0.5 is no jitter. */
-const judge = (o: Outcome, m: Partial<Attempted> = {}) => settle(o, { ...message, ...m }, NOW, 0.5);
+const judge = (o: Outcome, m: Partial<Attempted> = {}) =>
+  settle(o, { ...message, ...m }, NOW, 0.5, shippedBounces().judge);
 
 describe("settle", () => {
   test.each<[string, Outcome, Partial<Attempted>, object]>([
@@ -33,7 +35,7 @@ describe("settle", () => {
       "554 without status",
       outcome("rejected", "dot", { code: 554, text: "no" }),
       {},
-      { status: "failed", reason: "other" },
+      { status: "failed", reason: "refused" },
     ],
     [
       "503 is about the dialogue",
@@ -101,7 +103,7 @@ describe("settle", () => {
 
   test("jitter stays within a tenth", () => {
     for (const random of [0, 0.25, 0.999]) {
-      const s = settle(outcome("deferred", "rcpt", { code: 451 }), message, NOW, random);
+      const s = settle(outcome("deferred", "rcpt", { code: 451 }), message, NOW, random, shippedBounces().judge);
       if (s.next !== "record") throw new Error("not recorded");
       expect(Math.abs(s.dueAt - NOW - 300_000)).toBeLessThanOrEqual(30_000);
     }
@@ -122,6 +124,6 @@ describe("reasonOf", () => {
     [{ code: 550, enhanced: "5.2.1" }, "account-disabled"],
     [{ code: 554, text: "whatever" }, "other"],
   ])("%o is %s", (parts, reason) => {
-    expect(reasonOf(outcome("rejected", "rcpt", parts))).toBe(reason);
+    expect(reasonOf(outcome("rejected", "rcpt", parts), shippedBounces().judge)).toBe(reason);
   });
 });

@@ -4,6 +4,7 @@ import { findPolicy } from "../../src/db/mta-sts.ts";
 import { settle } from "../../src/model/settle.ts";
 import type { SiteRoute } from "../../src/mta/tls-policy/contract.ts";
 import { tlsReport } from "../../src/smtp/tls-report.ts";
+import { shippedBounces } from "../support/bounce-rules.ts";
 import { expired, good, type TestCertificate } from "../support/certificates.ts";
 import { openTestDatabase, type TestDatabase } from "../support/database.ts";
 import { MX, openTlsWorld, policyText, type TlsWorld } from "../support/tls-world.ts";
@@ -52,7 +53,10 @@ describe("MTA-STS", () => {
       deadline: 9e15,
       inDoubt: "retry",
     } as const;
-    expect(settle(made, attempted, 0, 0.5)).toMatchObject({ next: "record", status: "deferred" });
+    expect(settle(made, attempted, 0, 0.5, shippedBounces().judge)).toMatchObject({
+      next: "record",
+      status: "deferred",
+    });
     expect(server.messages).toEqual([]);
     expect(await setup.counted()).toMatchObject([{ policyType: "sts", result, sessions: 1, mx: MX }]);
   });
@@ -102,7 +106,10 @@ describe("MTA-STS", () => {
       deadline: 9e15,
       inDoubt: "retry",
     } as const;
-    expect(settle(made, attempted, 0, 0.5)).toMatchObject({ next: "record", status: "deferred" });
+    expect(settle(made, attempted, 0, 0.5, shippedBounces().judge)).toMatchObject({
+      next: "record",
+      status: "deferred",
+    });
     expect(await none.counted()).toMatchObject([{ policyType: "sts", result: "validation-failure", sessions: 1 }]);
   });
 

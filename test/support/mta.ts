@@ -16,6 +16,7 @@ import type { Resolver } from "../../src/mta/resolver.ts";
 import { openSession } from "../../src/mta/session.ts";
 import { openTlsMemory } from "../../src/mta/session/tls-memory.ts";
 import type { RenderPool } from "../../src/render/pool.ts";
+import { shippedBounces } from "./bounce-rules.ts";
 import { openPlainTraffic, type PlainRule, type PlainTraffic } from "./plain-traffic.ts";
 
 export interface TestMta {
@@ -92,7 +93,10 @@ export async function openTestMta(options: TestMtaOptions): Promise<TestMta> {
     log: silentLog,
     ...(options.journalWrite && { write: options.journalWrite }),
   });
-  await recover({ sql, owner, clock: systemClock, random: Math.random, log: silentLog }, left);
+  await recover(
+    { sql, owner, clock: systemClock, random: Math.random, judge: shippedBounces().judge, log: silentLog },
+    left,
+  );
   forget();
   const traffic = openPlainTraffic(options.rules ?? [], systemClock);
   const tlsMemory = openTlsMemory(systemClock);
@@ -109,6 +113,7 @@ export async function openTestMta(options: TestMtaOptions): Promise<TestMta> {
     resolver: loopbackResolver,
     policies: null,
     pool: plainPool,
+    judge: shippedBounces().judge,
     keys: () => ({ version: 1, token: [], dkim: [] }),
     openSession: (target, smtp, events) => openSession({ clock: systemClock, tlsMemory }, target, smtp, events),
     ...options.deps,
