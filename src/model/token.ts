@@ -19,6 +19,9 @@ export interface TokenKey {
 /** The first key signs; all of them verify. */
 export type TokenKeyRing = readonly TokenKey[];
 
+/** In place of a token in links and pixels that are not to say whose they are. */
+export const ANONYMOUS = "-";
+
 const TOKEN_LENGTH = 31;
 /** Key id and message id; what stands behind them. */
 const SIGNED_BYTES = 9;

@@ -16,15 +16,19 @@ const TOLERANT = /^\/([roum])\/(-|[a-z2-7]+)(?![a-z0-9_-])(?:\/([a-z2-7]*))?/;
 /** A query may be longer than all that is looked at of a path. */
 const MOST_PATH = 8192;
 
-const PLACES: ReadonlyMap<string, "web" | "log" | "health" | "robots" | "metrics" | "icon"> = new Map([
+const PLACES: ReadonlyMap<string, "web" | "health" | "robots" | "icon"> = new Map([
   ["/t", "web"],
-  ["/log", "log"],
   ["/r/test", "health"],
   ["/robots.txt", "robots"],
-  ["/metrics", "metrics"],
   ["/favicon.ico", "icon"],
 ]);
-/** Longest of them, with punctuation behind it; a pattern with an end looks at a long row of dots once for each of them. */
+/** For programs that write them as they are: a proxy in front that lets nobody there is not got round by another spelling. */
+const PRIVATE: ReadonlyMap<string, "log" | "metrics"> = new Map([
+  ["/log", "log"],
+  ["/metrics", "metrics"],
+]);
+const TAIL = /[/.,;:!)>"']+$/;
+/** Of a place with its tail: the pattern looks at a row of dots once for each of them. */
 const MOST_PLACE = 64;
 const UNKNOWN: Route = { kind: "unknown" };
 
@@ -37,8 +41,9 @@ export function routeOf(target: string): Route {
   // Absolute form (RFC 9112 §3.2.2): whose name stands in it does not matter here.
   const from = target.startsWith("/") ? 0 : Math.max(0, /^https?:\/\/[^/?#]*/i.exec(target)?.[0].length ?? 0);
   const end = from + indexOr(target.slice(from), /[?#]/);
-  const path = unfolded(target.slice(from, Math.min(end, from + MOST_PATH)));
-  const place = path.length > MOST_PLACE ? undefined : PLACES.get(path.replace(/[/.,;:!)>"']+$/, ""));
+  const written = target.slice(from, Math.min(end, from + MOST_PATH));
+  const path = unfolded(written);
+  const place = PRIVATE.get(written) ?? (path.length > MOST_PLACE ? undefined : PLACES.get(path.replace(TAIL, "")));
   if (place === "web" || place === "log") {
     const query = target[end] === "?" ? target.slice(end + 1) : "";
     return { kind: place, query: query.slice(0, indexOr(query, /#/)) };

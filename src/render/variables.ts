@@ -1,5 +1,6 @@
 /** The variables a message's templates see: the content's, over them the recipient's, over both ours. */
 import type { Content } from "../model/delivery.ts";
+import { ANONYMOUS } from "../model/token.ts";
 import type { ParsedAddress } from "../smtp/addresses.ts";
 import type { RenderJob } from "./contract.ts";
 import { LINKS, type MessageLinks } from "./links/print.ts";
@@ -33,7 +34,7 @@ export function variablesOf(
     domain: to.domain,
     messageId: `${token}@${content.returnPathDomain}`,
     // Whoever is not to be named in links is not named in those a template makes of this.
-    messageToken: tracking?.anonymous === true ? "-" : token,
+    messageToken: tracking?.anonymous === true ? ANONYMOUS : token,
     unsubscribeUrl: unsubscribeUrl(content, token) || (tracking === undefined ? "" : `${tracking.url}/u/${token}`),
     mirrorUrl: tracking === undefined ? "" : `${tracking.url}/m/${token}`,
     [LINKS]: links,

@@ -23,6 +23,8 @@ export interface MirrorPage {
   readonly html: string;
   /** Of ours, around the text of a mail that has no HTML. */
   readonly ours: boolean;
+  /** Who looks at it is not to be written down. */
+  readonly anonymous: boolean;
 }
 
 export interface MirrorPages {
@@ -37,6 +39,7 @@ export interface MirrorPages {
 interface Compiled {
   readonly composer: Composer;
   readonly textOnly: boolean;
+  readonly anonymous: boolean;
   readonly images: ReadonlyMap<string, string>;
   readonly size: number;
 }
@@ -98,11 +101,11 @@ export function openMirrorPages(): MirrorPages {
       if (signing === undefined) return "there is no key to sign links with";
       const compiled = await compiledOf(`${hash} ${printOf(signing)}`, load, signing);
       if (typeof compiled === "string") return compiled;
-      const { composer, images, textOnly } = compiled;
+      const { composer, images, textOnly, anonymous } = compiled;
       const made = composer.preview({ ...job, delivery: job.deliveryId }, job.at);
       if (typeof made === "string") return made;
-      if (textOnly) return { html: textPage(made.subject, made.text), ours: true };
-      return { html: withImages(made.html, images), ours: false };
+      if (textOnly) return { html: textPage(made.subject, made.text), ours: true, anonymous };
+      return { html: withImages(made.html, images), ours: false, anonymous };
     },
   };
 }
@@ -125,7 +128,7 @@ function compile(content: Content, key: TokenKey): Compiled {
   const map = new Map(images.map((image) => [image.contentId, dataUrl(image)]));
   let size = html.length + content.text.length;
   for (const text of map.values()) size += text.length;
-  return { composer, textOnly: html === "", images: map, size };
+  return { composer, textOnly: html === "", anonymous: tracking?.anonymous === true, images: map, size };
 }
 
 /** Type and base64 were checked with the content: nothing in them ends an attribute. */

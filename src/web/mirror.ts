@@ -10,7 +10,7 @@ import { Problem } from "../http/problem.ts";
 import type { Content } from "../model/delivery.ts";
 import { verifyToken } from "../model/token.ts";
 import type { ApiContext } from "./context.ts";
-import { openMirrorPages } from "./mirror-pages.ts";
+import { type MirrorPage, openMirrorPages } from "./mirror-pages.ts";
 import { addRoute, SERVERS } from "./route/route.ts";
 
 /** At once: far more than the connections redirection servers keep; a page takes a millisecond, that of a content not seen before some ten. */
@@ -24,7 +24,7 @@ export function addMirrorRoute(context: ApiContext): void {
   const pages = openMirrorPages();
   let atWork = 0;
 
-  async function page(token: string): Promise<{ html: string; ours: boolean; deliveryId: number }> {
+  async function page(token: string): Promise<MirrorPage & { readonly deliveryId: number }> {
     const keys = servers!.tokenKeys();
     const id = verifyToken(keys, token);
     const message = id === null ? null : await findMirrorMessage(sql, id);
@@ -51,10 +51,11 @@ export function addMirrorRoute(context: ApiContext): void {
       if (atWork >= MOST_AT_WORK) throw new Problem(503, "too many mirror pages are being made", { retryAfter: 1 });
       atWork++;
       try {
-        const { html, ours, deliveryId } = await page(params.token);
+        const { html, ours, anonymous, deliveryId } = await page(params.token);
         reply.type("text/html; charset=utf-8").headers({
           "cache-control": "no-store",
           "x-delivery": String(deliveryId),
+          ...(anonymous ? { "x-anonymous": "1" } : {}),
           "content-security-policy": ours ? OURS : SENDERS,
         });
         return html;

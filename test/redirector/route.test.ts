@@ -76,6 +76,21 @@ describe("what is none of ours", () => {
   test("a long nothing, encoded again and again", () => {
     expect(routeOf(`/${"%25".repeat(5000)}`)).toEqual({ kind: "unknown" });
   });
+  test("the log and the metrics in another spelling, which a proxy in front may not know for them", () => {
+    for (const target of [
+      "/%6cog",
+      "/%256cog",
+      "/LOG",
+      "//log",
+      "/log/",
+      "/log.",
+      "/log;a",
+      "/%6detrics",
+      "/Metrics",
+      "/metrics/",
+    ])
+      expect(routeOf(target)).toEqual({ kind: "unknown" });
+  });
   // Each of them took a third of a second: a single connection could hold the server.
   test("a long row of punctuation, by the hundred", () => {
     for (const row of [".".repeat(8000), ".,".repeat(4000), "%2e".repeat(2700)])
@@ -96,6 +111,7 @@ test("other places", () => {
   expect(routeOf("/r/test/?x")).toEqual({ kind: "health" });
   expect(routeOf("/robots.txt")).toEqual({ kind: "robots" });
   expect(routeOf("/favicon.ico")).toEqual({ kind: "icon" });
+  expect(routeOf("http://t.example.com/log?after=5")).toEqual({ kind: "log", query: "after=5" });
   expect(routeOf("/metrics")).toEqual({ kind: "metrics" });
   expect(routeOf("/r/tester")).toEqual({ kind: "unknown" });
   // Names every object has.

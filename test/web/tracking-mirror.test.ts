@@ -152,6 +152,15 @@ test("of a tracked mail it is the mail itself, with its links, but for the open 
   expect(page).toContain(`https://t.example.com/u/${token}`);
 });
 
+test("of an anonymous delivery it says so: who looks at it is not to be written down", async () => {
+  const named = await ask((await message()).token);
+  const anonymous = await ask((await message({ tracking: { ...TRACKING, anonymous: true } })).token);
+  expect([named, anonymous].map(({ status, headers }) => [status, headers["x-anonymous"]])).toEqual([
+    [200, undefined],
+    [200, "1"],
+  ]);
+});
+
 test("pictures that the mail carries inside are in the page; others and attachments are not", async () => {
   const png = Buffer.from("a picture").toString("base64");
   const image = { filename: "logo.png", contentType: "image/png", data: png, contentId: "logo$&" };

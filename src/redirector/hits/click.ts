@@ -5,11 +5,9 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Link, targetOf, verifyLink } from "../../model/link.ts";
-import { verifyToken } from "../../model/token.ts";
+import { ANONYMOUS, verifyToken } from "../../model/token.ts";
 import { isNot, redirect, sendNothing } from "../answers.ts";
 import type { HitContext } from "./context.ts";
-
-export const ANONYMOUS = "-";
 
 export function click(
   context: HitContext,

@@ -5,13 +5,14 @@
  */
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage } from "node:http";
+import { ANONYMOUS } from "../../model/token.ts";
 
 export interface Cookies {
-  /** The visitor's own mark, '' for none. */
-  visitor(request: IncomingMessage): string;
+  /** The visitor's own mark, '' for none. An anonymous hit has none: it could be laid beside another one of the same visitor. */
+  visitor(request: IncomingMessage, token: string): string;
   /** Token of the last click of this session, as the browser says; '' for none. */
   token(request: IncomingMessage): string;
-  /** At a click: the visitor, a new one if need be, and what is to be set. Nothing at all when the setting is off. */
+  /** At a click: the visitor, a new one if need be, and what is to be set. Nothing at all when the setting is off, or the click anonymous. */
   click(request: IncomingMessage, token: string): { readonly visitor: string; readonly set: readonly string[] };
 }
 
@@ -35,15 +36,18 @@ export function openCookies(enabled: boolean, secure: boolean): Cookies {
     }
     return "";
   };
-  const visitor = (request: IncomingMessage): string => read(request, VISITOR, /^[A-Za-z0-9_-]{22}$/);
+  const visitor = (request: IncomingMessage, token: string): string =>
+    token === ANONYMOUS ? "" : read(request, VISITOR, /^[A-Za-z0-9_-]{22}$/);
   return {
     visitor,
     token: (request) => read(request, SESSION, /^[a-z2-7]{31}$/),
     click(request, token) {
-      if (!enabled) return NOTHING;
-      const known = visitor(request) || randomBytes(16).toString("base64url");
-      const set = [`${VISITOR}=${known}; Max-Age=${YEAR_S}; ${attributes}`];
-      if (token !== "-") set.push(`${SESSION}=${token.toLowerCase()}; ${attributes}`);
+      if (!enabled || token === ANONYMOUS) return NOTHING;
+      const known = visitor(request, token) || randomBytes(16).toString("base64url");
+      const set = [
+        `${VISITOR}=${known}; Max-Age=${YEAR_S}; ${attributes}`,
+        `${SESSION}=${token.toLowerCase()}; ${attributes}`,
+      ];
       return { visitor: known, set };
     },
   };

@@ -3,7 +3,7 @@
  * framed by nobody, and stands in a sandbox of its own, out of which only links lead.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { verifyToken } from "../../model/token.ts";
+import { ANONYMOUS, verifyToken } from "../../model/token.ts";
 import { isNot } from "../answers.ts";
 import type { MirrorSource } from "../mirror/source.ts";
 import type { HitContext } from "./context.ts";
@@ -26,10 +26,11 @@ export async function mirror(
   const mirror = await source.page(token);
   if (mirror.kind === "away") return pages.send(request, response, "later", ["retry-after", "60"]);
   if (mirror.kind !== "page") return pages.send(request, response, mirror.kind);
-  const { html, delivery, policy } = mirror.page;
+  const { html, delivery, policy, anonymous } = mirror.page;
   if (context.stops().isOver(delivery, context.clock.now())) return pages.send(request, response, "gone");
-  const visitor = context.cookies.visitor(request);
-  const visit = { kind: "mirror", message, delivery, link: 0, hint: "", visitor, web: null } as const;
+  const visitor = context.cookies.visitor(request, anonymous ? ANONYMOUS : token);
+  const whose = anonymous ? 0 : message;
+  const visit = { kind: "mirror", message: whose, delivery, link: 0, hint: "", visitor, web: null } as const;
   context.record(request, visit, () => {
     response.writeHead(200, [
       "content-type",

@@ -1,9 +1,8 @@
 /** `/o/<token>/<link>.gif`: the open pixel, written down and shown. It is shown also when the disk does not take the record. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { verifyLink } from "../../model/link.ts";
-import { verifyToken } from "../../model/token.ts";
+import { ANONYMOUS, verifyToken } from "../../model/token.ts";
 import { isNot, sendPixel } from "../answers.ts";
-import { ANONYMOUS } from "./click.ts";
 import type { HitContext } from "./context.ts";
 
 export function open(
@@ -18,7 +17,7 @@ export function open(
   const link = verifyLink(keys, text);
   if (message === null || link === null || link.kind !== "open")
     return context.pages.send(request, response, "unknown");
-  const visitor = context.cookies.visitor(request);
+  const visitor = context.cookies.visitor(request, token);
   const visit = { kind: "open", message, delivery: link.delivery, link: 0, hint: "", visitor, web: null } as const;
   context.record(request, visit, () => sendPixel(response));
 }

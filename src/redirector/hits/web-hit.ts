@@ -3,14 +3,14 @@
  *
  *     tag       name of the page or of the kind of transaction; must be there
  *     type      page (default) or transaction
- *     token     of the message; else that of the session's cookie; else nobody knows whose visit it was
+ *     token     of the message, or `-` of an anonymous one; else that of the session's cookie; else nobody knows whose visit it was
  *     amount    of a transaction: a decimal number
  *     articles  how many: a whole number
  *
  * and up to 20 parameters of the shop's own. Anybody can say anything here, so everything has a bound and nothing is taken for more than it is.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { verifyToken } from "../../model/token.ts";
+import { ANONYMOUS, verifyToken } from "../../model/token.ts";
 import type { WebHit } from "../../model/tracking.ts";
 import { isNot, sendNothing, sendPixel, sendText } from "../answers.ts";
 import { readBody } from "./body.ts";
@@ -42,16 +42,18 @@ export async function webHit(
   if (type !== "page" && type !== "transaction") return refuse(400, "type is page or transaction");
   const web = webOf(parameters);
   if (typeof web === "string") return refuse(400, web);
-  const message = whose(context, request, parameters.get("token"));
+  const token = parameters.get("token") ?? "";
+  const message = whose(context, request, token);
   if (message === null) return refuse(404, "no such token");
-  const visitor = context.cookies.visitor(request);
+  const visitor = context.cookies.visitor(request, token);
   const visit = { kind: type, message, delivery: 0, link: 0, hint: "", visitor, web } as const;
   context.record(request, visit, () => (posted ? sendNothing(response, 204) : sendPixel(response)));
 }
 
-/** 0: nobody knows. null: a token was given, and is none. */
-function whose(context: HitContext, request: IncomingMessage, token: string | null): number | null {
-  if (token !== null && token !== "") return verifyToken(context.keys(), token);
+/** 0: nobody knows, or is to know. null: a token was given, and is none. */
+function whose(context: HitContext, request: IncomingMessage, token: string): number | null {
+  if (token === ANONYMOUS) return 0;
+  if (token !== "") return verifyToken(context.keys(), token);
   const session = context.cookies.token(request);
   // A cookie outlives the key that signed it.
   return session === "" ? 0 : (verifyToken(context.keys(), session) ?? 0);

@@ -14,6 +14,8 @@ export interface MirrorPage {
   readonly delivery: number;
   /** Content-Security-Policy that web gave it; '' for none. */
   readonly policy: string;
+  /** Of an anonymous delivery: who looks at it is not written down. */
+  readonly anonymous: boolean;
 }
 
 export interface KeptPage extends MirrorPage {
@@ -74,17 +76,19 @@ export function openMirrorCache({ folder, mostBytes, clock, log }: MirrorCacheOp
       try {
         const bytes = await readFile(pathOf(token));
         const end = bytes.indexOf(10);
-        const { delivery, policy } = JSON.parse(bytes.toString("utf8", 0, end)) as Record<string, unknown>;
-        if (typeof delivery !== "number" || typeof policy !== "string") throw new Error("not a cached page");
-        return { html: bytes.subarray(end + 1), delivery, policy, fetchedAt: entry.fetchedAt };
+        const facts = JSON.parse(bytes.toString("utf8", 0, end)) as Record<string, unknown>;
+        const { delivery, policy, anonymous } = facts;
+        if (typeof delivery !== "number" || typeof policy !== "string" || typeof anonymous !== "boolean")
+          throw new Error("not a cached page");
+        return { html: bytes.subarray(end + 1), delivery, policy, anonymous, fetchedAt: entry.fetchedAt };
       } catch (err) {
         log.debug({ err }, "a cached mirror page is fetched again");
         await drop(token);
         return null;
       }
     },
-    async put(token, { html, delivery, policy }) {
-      const head = Buffer.from(`${JSON.stringify({ delivery, policy })}\n`, "utf8");
+    async put(token, { html, ...facts }) {
+      const head = Buffer.from(`${JSON.stringify(facts)}\n`, "utf8");
       const bytes = head.length + html.length;
       if (bytes > mostBytes / PAGE_SHARE) return drop(token);
       const fresh = join(folder, `${written++}.new`);

@@ -91,11 +91,12 @@ function isHtml(headers: Readonly<Record<string, string>>): boolean {
   return /^text\/html\b/i.test(headers["content-type"] ?? "");
 }
 
-function factsOf(headers: Readonly<Record<string, string>>): Pick<MirrorPage, "delivery" | "policy"> {
+function factsOf(headers: Readonly<Record<string, string>>): Omit<MirrorPage, "html"> {
   const delivery = Number(headers["x-delivery"] ?? 0);
   const policy = headers["content-security-policy"] ?? "";
   return {
     delivery: Number.isSafeInteger(delivery) && delivery > 0 ? delivery : 0,
     policy: /^[ -~]{0,2000}$/.test(policy) ? policy : "",
+    anonymous: headers["x-anonymous"] === "1",
   };
 }

@@ -6,7 +6,7 @@
 import type { Tracking } from "../../model/delivery.ts";
 import { type Link, MOST_URL, signLink, targetOf } from "../../model/link.ts";
 import type { TemplateNode } from "../../model/template.ts";
-import type { TokenKey } from "../../model/token.ts";
+import { ANONYMOUS, type TokenKey } from "../../model/token.ts";
 import { type Attribute, attributeValue } from "../html.ts";
 import { urlLength } from "./in-text.ts";
 
@@ -55,7 +55,7 @@ export function openLinks(
 
   return (delivery, token) => {
     const { texts, sign } = signed(delivery);
-    const name = tracking.anonymous ? "-" : token;
+    const name = tracking.anonymous ? ANONYMOUS : token;
     return { click: `${tracking.url}/r/${name}/`, open: `${tracking.url}/o/${name}/`, texts, sign };
   };
 }

@@ -132,6 +132,17 @@ describe("there is one", () => {
     expect((await server.records())[0]).toMatchObject({ delivery: 0 });
   });
 
+  test("of an anonymous delivery, which is counted and does not say who looked, now and from the cache", async () => {
+    say.headers["x-anonymous"] = "1";
+    for (let i = 0; i < 2; i++) expect((await server.ask(`/m/${token(1)}`)).status).toBe(200);
+    expect(asked).toHaveLength(1);
+    const records = await server.records();
+    expect(records.map(({ kind, message, delivery }) => [kind, message, delivery])).toEqual([
+      ["mirror", 0, 7],
+      ["mirror", 0, 7],
+    ]);
+  });
+
   test("asked for by many at the same time, fetched once", async () => {
     held = [];
     const answers = Array.from({ length: 20 }, () => server.ask(`/m/${token(1)}`));

@@ -115,11 +115,28 @@ describe("the session of a click", () => {
     const cookie = set.map((each) => each.split(";")[0]).join("; ");
     const visitor = /postilion-visitor=([\w-]+)/.exec(cookie)![1];
     await server.ask("/t?tag=basket", { headers: { cookie: `a=b; ${cookie}; c=d` } });
-    await server.ask(`/r/-/${link()}`, { headers: { cookie } });
     expect(await lately(before)).toMatchObject([
       { kind: "click", message: 9, visitor },
       { kind: "page", message: 9, visitor },
-      { kind: "click", message: 0, visitor },
+    ]);
+  });
+
+  test("is no part of anonymous hits: the visitor of an earlier mail would say whose they are", async () => {
+    const before = await count();
+    const set = (await server.ask(`/r/${token(9)}/${link()}`)).headers["set-cookie"] ?? [];
+    const headers = { cookie: set.map((each) => each.split(";")[0]).join("; ") };
+    const click = await server.ask(`/r/-/${link()}`, { headers });
+    expect(click).toMatchObject({ status: 302 });
+    expect(click.headers["set-cookie"]).toBeUndefined();
+    await server.ask(`/o/-/${link({ kind: "open", number: 0, url: "" })}.gif`, { headers });
+    // What a template makes of {{messageToken}} then.
+    expect((await server.ask("/t?tag=basket&token=-", { headers })).status).toBe(200);
+    const [first, ...anonymous] = await lately(before);
+    expect(first!.visitor).toMatch(/./);
+    expect(anonymous.map(({ kind, message, visitor }) => [kind, message, visitor])).toEqual([
+      ["click", 0, ""],
+      ["open", 0, ""],
+      ["page", 0, ""],
     ]);
   });
 
