@@ -125,11 +125,9 @@ function findBursts(rows: readonly Judged[], { earlier }: Known): EarlierHit[] {
     if (hit.kind === "click" && hit.message !== 0)
       clicked.set(hit.message, (clicked.get(hit.message) ?? 0) + (hit.hint === "trap" ? 2 : 1));
   const suspects = new Map<number, Suspect[]>();
+  for (const [message, before] of earlier) suspects.set(message, before.map(followedBefore));
   // One click alone is no burst.
-  for (const [message, clicks] of clicked) {
-    const before = earlier.get(message);
-    if (clicks > 1 || before !== undefined) suspects.set(message, (before ?? []).map(followedBefore));
-  }
+  for (const [message, clicks] of clicked) if (clicks > 1 && !suspects.has(message)) suspects.set(message, []);
   if (suspects.size === 0) return [];
   for (const row of rows) {
     const { kind, message } = row.hit;

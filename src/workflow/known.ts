@@ -118,7 +118,7 @@ function newReaction(messageId: number, message: KnownMessage | undefined, named
   };
 }
 
-/** Hits close to clicks of the batch, on messages where there may be a burst: clicked before, or more than once in the batch. */
+/** Hits close to those of the batch, on messages where there may be a burst: clicked before, or more than once in the batch; opened, and clicked by a machine. */
 async function earlierOf(
   sql: Sql,
   hits: readonly TrackingRecord[],
@@ -130,11 +130,16 @@ async function earlierOf(
   let from = Number.MAX_SAFE_INTEGER;
   let to = 0;
   for (const { kind, message, at, hint } of hits) {
-    const reaction = kind === "click" ? reactions.get(message) : undefined;
+    const reaction = reactions.get(message);
     // Of a message without a row there is nothing earlier.
     if (reaction === undefined) continue;
-    if (reaction.clicks > 0 || reaction.trapped || hint === "trap" || once.has(message)) clicked.add(message);
-    once.add(message);
+    if (kind === "click") {
+      if (reaction.clicks > 0 || reaction.trapped || hint === "trap" || once.has(message)) clicked.add(message);
+      once.add(message);
+    } else if (kind !== "open" && kind !== "mirror") continue;
+    // A burst has left clicks of a machine; most opens come to messages without.
+    else if (reaction.clicks > reaction.personClicks || reaction.trapped) clicked.add(message);
+    else continue;
     from = Math.min(from, at);
     to = Math.max(to, at);
   }

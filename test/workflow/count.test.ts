@@ -188,6 +188,18 @@ describe("a burst", () => {
     expect((await reactionsOf(db.sql, d.id))?.people).toMatchObject({ totalRecipientOpen: 1, recipientOpen: 1 });
   });
 
+  test("takes what the same program opens right behind it, also when that is pulled later", async () => {
+    await counter.take(clicks([1, 2, 3, 4]));
+    await counter.take([person({ kind: "open", at: NOW + 7000 })]);
+    await counter.take([person({ kind: "mirror", at: NOW + 8000 })]);
+    await counter.take([person({ kind: "open", at: NOW + 9000, ip: "198.51.100.0" })]);
+    expect((await rows()).filter((r) => !r.startsWith("c"))).toEqual([
+      "o scanner burst",
+      "m scanner burst",
+      "o person",
+    ]);
+  });
+
   test("is found over two logs that are counted one after the other, in the wrong order", async () => {
     await counter.take(clicks([3, 4], 2));
     await counter.take(clicks([1, 2]));
