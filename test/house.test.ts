@@ -194,6 +194,14 @@ describe("what nobody writes", () => {
   test("default exports, but for what Piscina loads", () => {
     inFiles(everything, /^export default\b.*/gm, "Named exports only:", (path) => path.endsWith(".worker.ts"));
   });
+  test("what test files share does nothing when it is imported: files take turns in one process", () => {
+    inFiles(
+      trees.test,
+      /^(beforeAll|afterAll|beforeEach|afterEach|await |(export )?(const|let) [^=;]*=\s*(await|mkdtempSync)\b).*/gm,
+      "Export a function that is called once in each file:",
+      (path) => /\.test\.ts$|-program\.ts$/.test(path),
+    );
+  });
   test("mocks of modules", () => {
     inFiles(everything, /\b(vi|vitest)\s*\.\s*(mock|doMock|hoisted)\b/g, "Hand in what a test wants to replace:");
   });

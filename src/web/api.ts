@@ -47,7 +47,7 @@ export async function buildApi(deps: ApiDeps): Promise<Server> {
     version: deps.version,
     description: "Submit deliveries, watch them, and read what happened to every message.",
   });
-  const load = openLoad(MOST_AT_WORK);
+  const load = deps.load ?? openLoad(MOST_AT_WORK);
   server.addHook("onClose", async () => load.close());
   const stat = openStatAnswers(deps.askStat, clock);
   const exchangers = deps.exchangers ?? openExchangers(settings.mta, clock);

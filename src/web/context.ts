@@ -4,6 +4,7 @@ import type { Log } from "../base/log.ts";
 import type { Settings } from "../config/settings.ts";
 import type { Sql } from "../db/sql.ts";
 import type { IdPool } from "../db/volumes.ts";
+import type { Load } from "../http/load.ts";
 import type { Problem } from "../http/problem.ts";
 import type { Content, ContentLink } from "../model/delivery.ts";
 import type { TokenKeyRing } from "../model/token.ts";
@@ -47,9 +48,11 @@ export interface ApiDeps {
   readonly servers?: TrackingServers;
   /** Text of all metrics; absent: none are kept. */
   readonly metrics?: () => Promise<string>;
+  /** Whether there is room for another request; absent: this process is watched. Closed with the API. */
+  readonly load?: Load;
 }
 
-export interface ApiContext extends Omit<ApiDeps, "checkContent" | "askStat" | "exchangers">, RouteContext {
+export interface ApiContext extends Omit<ApiDeps, "checkContent" | "askStat" | "exchangers" | "load">, RouteContext {
   readonly checkContent: ReturnType<typeof rememberGood>;
   readonly stat: StatAnswers;
   readonly why: WhyDeps;

@@ -18,7 +18,9 @@ import { openQueries } from "../../src/stat/queries.ts";
 import { openStatServer } from "../../src/stat/server.ts";
 import { openStatistics } from "../../src/stat/statistics.ts";
 import { noGovernor, smallEngine } from "../support/small-engine.ts";
-import { AFFINITIES, explained, folder, settingsOf } from "./stat-explain-parts.ts";
+import { AFFINITIES, explained, explainHere, folder, settingsOf } from "./stat-explain-parts.ts";
+
+explainHere();
 
 /** What the server says of a path, before a test changes it. */
 function answer(settings: Settings, args: Readonly<Record<string, unknown>>): ExplainAnswer {

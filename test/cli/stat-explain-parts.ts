@@ -12,38 +12,46 @@ import { type Settings, parseSettings } from "../../src/config/settings.ts";
 import { openResolver } from "../../src/mta/resolver.ts";
 import { type DnsServer, openDnsServer } from "../support/dns-server.ts";
 
-export const folder: string = mkdtempSync(join(tmpdir(), "postilion-explain-"));
+export let folder = "";
 export let dns: DnsServer;
-beforeAll(async () => {
-  dns = await openDnsServer({
-    "shop.example": {
-      MX: [
-        [10, "mx1.shop.example"],
-        [20, "mx2.other.example"],
-      ],
-    },
-    "mx1.shop.example": { A: ["192.0.2.1", "192.0.2.2"] },
-    "mx2.other.example": { A: ["192.0.2.9"] },
-    "gone.example": { rcode: "SERVFAIL" },
-    "plain.example": { A: ["192.0.2.77"] },
-    "mute.example": { silent: true },
-    "null.example": { MX: [[0, "."]] },
-    "half.example": {
-      MX: [
-        [10, "mx1.shop.example"],
-        [20, "gone.example"],
-      ],
-    },
-    "wide.example": { MX: Array.from({ length: 20 }, (_, i) => [i, `mx${i + 10}.wide.example`] as const) },
-    ...Object.fromEntries(
-      Array.from({ length: 20 }, (_, i) => [`mx${i + 10}.wide.example`, { A: [`198.51.100.${i}`, `203.0.113.${i}`] }]),
-    ),
+
+/** Once in each file that uses what is here. */
+export function explainHere(): void {
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "postilion-explain-"));
+    dns = await openDnsServer({
+      "shop.example": {
+        MX: [
+          [10, "mx1.shop.example"],
+          [20, "mx2.other.example"],
+        ],
+      },
+      "mx1.shop.example": { A: ["192.0.2.1", "192.0.2.2"] },
+      "mx2.other.example": { A: ["192.0.2.9"] },
+      "gone.example": { rcode: "SERVFAIL" },
+      "plain.example": { A: ["192.0.2.77"] },
+      "mute.example": { silent: true },
+      "null.example": { MX: [[0, "."]] },
+      "half.example": {
+        MX: [
+          [10, "mx1.shop.example"],
+          [20, "gone.example"],
+        ],
+      },
+      "wide.example": { MX: Array.from({ length: 20 }, (_, i) => [i, `mx${i + 10}.wide.example`] as const) },
+      ...Object.fromEntries(
+        Array.from({ length: 20 }, (_, i) => [
+          `mx${i + 10}.wide.example`,
+          { A: [`198.51.100.${i}`, `203.0.113.${i}`] },
+        ]),
+      ),
+    });
   });
-});
-afterAll(async () => {
-  await dns.close();
-  rmSync(folder, { recursive: true });
-});
+  afterAll(async () => {
+    await dns.close();
+    rmSync(folder, { recursive: true });
+  });
+}
 
 const RULES = `
 rules:

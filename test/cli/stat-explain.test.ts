@@ -6,7 +6,9 @@ import { isWhole } from "../../src/cli/stat-explain.ts";
 import { explainedText } from "../../src/cli/stat-explain-text.ts";
 import { UsageError } from "../../src/cli/usage.ts";
 import { parseSettings } from "../../src/config/settings.ts";
-import { AFFINITIES, DNS, dns, explained, folder, never } from "./stat-explain-parts.ts";
+import { AFFINITIES, DNS, dns, explained, explainHere, folder, never } from "./stat-explain-parts.ts";
+
+explainHere();
 
 describe("without a server", () => {
   test("exchangers with their addresses, each rule for whom it is, every limit with its origin", async () => {

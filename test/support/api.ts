@@ -65,6 +65,8 @@ export async function openTestApi(
     sql: db.sql,
     log,
     clock: systemClock,
+    // This process does more than the API, and on a machine with other things to do it is late.
+    load: { scarce: () => "", enter() {}, leave() {}, close() {} },
     version: "test",
     ...openRenderer(systemClock),
     ...deps,

@@ -156,3 +156,14 @@ test("what is not there is told as a problem document", async () => {
     expect([400, 404], id).toContain((await api.get(`/v1/messages/${encodeURIComponent(id)}`)).status);
   }
 });
+
+test("where there is no room for requests they are sent away at once, with when to come again", async () => {
+  let scarce = "";
+  const load = { scarce: () => scarce, enter() {}, leave() {}, close() {} };
+  const busy = await openTestApi({}, { load });
+  expect((await busy.get("/v1/deliveries")).status).toBe(200);
+  scarce = "the event loop is late";
+  const answer = await busy.get("/v1/deliveries");
+  expect(answer).toMatchObject({ status: 503, body: { detail: "overloaded: the event loop is late" } });
+  expect(answer.headers["retry-after"]).toBe("2");
+});
