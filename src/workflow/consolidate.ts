@@ -1,29 +1,21 @@
 /**
  * The one place where hits become rows: batches of all logs, and what is looked at again, one after the other, each read, counted and committed
- * behind the fence. A batch that is refused was counted before, or somebody else leads; whoever asked reads its cursor again.
+ * behind the fence. While one is being committed the next one is read and counted, on what will be there when it is; when it is not, that
+ * work is done again. A batch that is refused was counted before, or somebody else leads; whoever asked reads its cursor again.
  *
  * A record the database or this program cannot take (there should be none) does not stop its log: its batch is cut in halves until it stands
  * alone, and it is set aside with its place. Only a few at a time: if everything is refused, the fault is not in the records.
  */
 import type { Log } from "../base/log.ts";
 import type { Sql } from "../db/sql.ts";
-import { type Advance, type Batch, commitBatch, type Damage, fenceBehind } from "../db/tracking-commit.ts";
-import { type Fence, logPosition, makeMonths, readFence } from "../db/tracking-sources.ts";
+import { type Batch, commitBatch, fenceBehind } from "../db/tracking-commit.ts";
+import { type Fence, logPosition, readFence } from "../db/tracking-sources.ts";
 import { openAgents } from "./agents.ts";
 import { countHits } from "./count.ts";
 import { readKnown, type UnderWay } from "./known.ts";
-import { damaged, type Placed } from "./records.ts";
+import { openMonths } from "./months.ts";
+import { advanceOf, batchesOf, behind, halves, type Piece, setAside } from "./piece.ts";
 import { openSweeps } from "./sweep.ts";
-
-/** Octets of a log, read. */
-export interface Piece {
-  readonly log: string;
-  readonly from: number;
-  readonly to: number;
-  readonly records: readonly Placed[];
-  readonly damage: readonly Damage[];
-  readonly lost: number;
-}
 
 /** `refused`: the log is to be gone on with elsewhere; `deposed`: somebody else leads. */
 export type Taken = "counted" | "refused" | "deposed";
@@ -46,14 +38,25 @@ export interface ConsolidatorDeps {
   readonly batch?: number;
 }
 
+/** Records of one commit: large enough that a commit costs little, small enough that the next one is ready when it is through. */
+const BATCH = 2_500;
+/** Records of one piece that are set aside because they could not be counted. */
+const MOST_UNCOUNTABLE = 20;
+
+/** A batch on its way into the database. */
+interface Sent {
+  readonly piece: Piece;
+  readonly underWay: UnderWay;
+  /** When it is committed. */
+  readonly fence: Fence;
+  readonly committed: Promise<boolean>;
+}
+
 interface Prepared {
   readonly batch: Batch;
   readonly underWay: UnderWay;
   readonly addressless: number;
 }
-
-/** Records of one piece that are set aside because they could not be counted. */
-const MOST_UNCOUNTABLE = 20;
 
 export function openConsolidator(deps: ConsolidatorDeps): Consolidator {
   const { sql, log } = deps;
@@ -62,6 +65,8 @@ export function openConsolidator(deps: ConsolidatorDeps): Consolidator {
   const months = openMonths(sql);
   /** null: a commit went out whose answer was not heard. */
   let fence: Fence | null = deps.fence;
+  /** At most one, and nothing is sent before its end is known. */
+  let sent: Sent | null = null;
   let turn: Promise<unknown> = Promise.resolve();
 
   function inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -75,12 +80,30 @@ export function openConsolidator(deps: ConsolidatorDeps): Consolidator {
     return (fence ??= await readFence(sql, deps.fence.epoch));
   }
 
-  /** From here on until the answer is there nobody knows where the fence stands. */
-  async function commit(behind: Fence, batch: Batch): Promise<boolean> {
-    fence = null;
-    const committed = await commitBatch(sql, behind, batch);
-    if (committed) fence = fenceBehind(behind, batch);
+  /** Waits for the end of a batch, and knows then where the fence stands, or that it does not. Rejects as its commit does. */
+  async function ended(one: Sent): Promise<boolean> {
+    let committed = false;
+    try {
+      committed = await one.committed;
+    } finally {
+      if (sent === one) {
+        sent = null;
+        fence = committed ? one.fence : null;
+      }
+    }
     return committed;
+  }
+
+  /** Nothing is under way any more. */
+  async function quiet(): Promise<void> {
+    if (sent !== null) await ended(sent).catch(() => false);
+  }
+
+  function send(piece: Piece, at: Fence, { batch, underWay }: Prepared): Sent {
+    const one = { piece, underWay, fence: fenceBehind(at, batch), committed: commitBatch(sql, at, batch) };
+    // Whoever waits for it is told; it must not be an error nobody catches before that.
+    one.committed.catch(() => {});
+    return (sent = one);
   }
 
   async function prepare(piece: Piece, underWay: UnderWay | null, nextId: number): Promise<Prepared> {
@@ -95,28 +118,42 @@ export function openConsolidator(deps: ConsolidatorDeps): Consolidator {
     };
   }
 
-  /** Batch after batch: while one is being committed, the next one is read and counted. */
-  async function takeAll(piece: Piece): Promise<Taken> {
-    let behind = await known();
-    if (behind === null) return "deposed";
-    let before: UnderWay | null = null;
-    let committing: Promise<boolean> = Promise.resolve(true);
+  /** Sends a part of a piece when what was sent before it is in. */
+  async function sendPart(piece: Piece, part: Piece): Promise<Sent | Taken> {
+    for (;;) {
+      const before: Sent | null = sent;
+      const at = before?.fence ?? (await known());
+      if (at === null) return "deposed";
+      const prepared = await prepare(part, before?.underWay ?? null, at.nextId);
+      // Of the same piece: its failure is the piece's. Of another: it is theirs, and this part is made anew, on what there is.
+      const firm =
+        before === null || (await (before.piece === piece ? ended(before) : ended(before).catch(() => false)));
+      if (firm) {
+        if (prepared.addressless > 0) shout(prepared.addressless);
+        return send(piece, at, prepared);
+      }
+      if (before.piece === piece) return "refused";
+    }
+  }
+
+  /** Sends the batches of a piece; the last of them may still be under way. */
+  async function sendAll(piece: Piece): Promise<Sent | Taken> {
+    let last: Sent | Taken = "counted";
     try {
       for (const part of batchesOf(piece, deps.batch ?? BATCH)) {
-        const { batch, underWay, addressless } = await prepare(part, before, behind.nextId);
-        if (!(await committing)) return "refused";
-        if (addressless > 0) shout(addressless);
-        committing = commit(behind, batch);
-        // Its end is waited for before anything else is done.
-        committing.catch(() => {});
-        behind = fenceBehind(behind, batch);
-        before = underWay;
+        last = await sendPart(piece, part);
+        if (typeof last === "string") return last;
       }
-      return (await committing) ? "counted" : "refused";
-    } finally {
-      // Whatever went wrong: nothing of this piece is under way any more when the next one begins.
-      await committing.catch(() => {});
+    } catch (err) {
+      await quiet();
+      throw err;
     }
+    return last;
+  }
+
+  async function result(last: Sent | Taken): Promise<Taken> {
+    if (typeof last === "string") return last;
+    return (await ended(last)) ? "counted" : "refused";
   }
 
   function shout(unsubscriptions: number): void {
@@ -126,101 +163,50 @@ export function openConsolidator(deps: ConsolidatorDeps): Consolidator {
     );
   }
 
-  /** A piece with something in it that cannot be counted, in halves. Some of it may have been committed before. */
+  /** A piece with something in it that cannot be counted, in halves. */
   async function takeHalves(piece: Piece, spared: { left: number }): Promise<Taken> {
     try {
-      return await takeAll(piece);
+      return await result(await sendAll(piece));
     } catch (err) {
-      if (!isOfRecords(err) || spared.left === 0) throw err;
+      if (!isOfRecords(err) || spared.left === 0 || piece.records.length === 0) throw err;
       if (piece.records.length > 1) {
         const [first, second] = halves(piece);
         const taken = await takeHalves(first, spared);
         return taken === "counted" ? takeHalves(second, spared) : taken;
       }
-      if (piece.records.length === 0) throw err;
       spared.left--;
       log.error({ err, log: piece.log, position: piece.from }, "a record cannot be counted; it is set aside");
-      return takeAll(setAside(piece, err));
-    }
-  }
-
-  async function take(piece: Piece): Promise<Taken> {
-    try {
-      return await takeAll(piece);
-    } catch (err) {
-      if (!months.forgot(err) && !isOfRecords(err)) throw err;
-      const at = await logPosition(sql, piece.log);
-      return takeHalves(from(piece, at), { left: MOST_UNCOUNTABLE });
+      return result(await sendAll(setAside(piece, err)));
     }
   }
 
   return {
-    take: (piece) => inTurn(() => take(piece)),
+    async take(piece) {
+      try {
+        return await result(await inTurn(() => sendAll(piece)));
+      } catch (err) {
+        if (!months.forgot(err) && !isOfRecords(err)) throw err;
+        return inTurn(async () => {
+          await quiet();
+          // Some of it may have been committed.
+          const rest = behind(piece, await logPosition(sql, piece.log));
+          return takeHalves(rest, { left: MOST_UNCOUNTABLE });
+        });
+      }
+    },
     change: (make) =>
       inTurn(async () => {
-        const behind = await known();
-        if (behind === null) return "deposed";
+        await quiet();
+        const at = await known();
+        if (at === null) return "deposed";
         const batch = await make();
         if (batch === null) return "counted";
-        return (await commit(behind, { ...batch, damage: [], advance: null })) ? "counted" : "refused";
+        fence = null;
+        const whole = { ...batch, damage: [], advance: null };
+        if (!(await commitBatch(sql, at, whole))) return "refused";
+        fence = fenceBehind(at, whole);
+        return "counted";
       }),
-  };
-}
-
-/** Records of one commit: large enough that a commit costs little, small enough that the next one is ready when it is through. */
-const BATCH = 2_500;
-
-function* batchesOf(piece: Piece, records: number): Generator<Piece> {
-  let rest = piece;
-  while (rest.records.length > records) {
-    const [part, behind] = cut(rest, records);
-    yield part;
-    rest = behind;
-  }
-  yield rest;
-}
-
-function advanceOf({ log, from, to, records, lost }: Piece): Advance {
-  return { log, from, to, records: records.length, lost };
-}
-
-/** A piece in two: the first has so many records. */
-function cut(piece: Piece, records: number): [Piece, Piece] {
-  const to = piece.records[records]!.from;
-  return [
-    {
-      ...piece,
-      to,
-      records: piece.records.slice(0, records),
-      damage: piece.damage.filter((d) => d.position < to),
-    },
-    from(piece, to),
-  ];
-}
-
-function halves(piece: Piece): [Piece, Piece] {
-  return cut(piece, piece.records.length >> 1);
-}
-
-/** What of a piece lies behind a position. */
-function from(piece: Piece, position: number): Piece {
-  return {
-    ...piece,
-    from: Math.max(piece.from, position),
-    records: piece.records.filter((record) => record.from >= position),
-    damage: piece.damage.filter((d) => d.position >= position),
-  };
-}
-
-/** A piece of one record without it. */
-function setAside(piece: Piece, err: unknown): Piece {
-  const [{ record, from, to }] = piece.records as [Placed];
-  const content = Buffer.from(JSON.stringify(record));
-  const reason = `cannot be counted: ${String((err as Error).message)}`.slice(0, 300);
-  return {
-    ...piece,
-    records: [],
-    damage: [...piece.damage, { ...damaged(from, content, reason), octets: to - from }],
   };
 }
 
@@ -232,39 +218,4 @@ function isOfRecords(err: unknown): boolean {
   if (err instanceof TypeError || err instanceof RangeError || err instanceof SyntaxError) return true;
   const { code } = err as { code?: unknown };
   return typeof code === "string" && /^[0-9A-Z]{5}$/.test(code) && OF_DATA.test(code);
-}
-
-interface Months {
-  /** Makes the leaves there are to be for hits at these times (epoch ms). */
-  make(times: readonly number[]): Promise<void>;
-  /** Was it a leaf that is not there any more? Then all are looked at again. */
-  forgot(err: unknown): boolean;
-}
-
-const CHECK_VIOLATION = "23514";
-
-function openMonths(sql: Sql): Months {
-  const made = new Set<string>();
-  return {
-    async make(times) {
-      const wanted = new Set<string>();
-      let [from, to] = [0, 0];
-      for (const at of times) {
-        if (at >= from && at < to) continue;
-        const date = new Date(at);
-        from = Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), 1);
-        to = Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1, 1);
-        const month = new Date(from).toISOString().slice(0, 10);
-        if (!made.has(month)) wanted.add(month);
-      }
-      if (wanted.size === 0) return;
-      await makeMonths(sql, [...wanted]);
-      for (const month of wanted) made.add(month);
-    },
-    forgot(err) {
-      const missing = (err as { code?: string }).code === CHECK_VIOLATION && made.size > 0;
-      made.clear();
-      return missing;
-    },
-  };
 }

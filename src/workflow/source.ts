@@ -11,7 +11,8 @@ import type { Log } from "../base/log.ts";
 import type { HttpAnswer, HttpAsk } from "../http/client.ts";
 import type { Sql } from "../db/sql.ts";
 import { logAt, noteRedirector, attachLog } from "../db/tracking-sources.ts";
-import type { Consolidator, Piece } from "./consolidate.ts";
+import type { Consolidator, Taken } from "./consolidate.ts";
+import type { Piece } from "./piece.ts";
 import { type Cursor, pull, type Pulled } from "./pull.ts";
 import { readRecords } from "./records.ts";
 
@@ -42,6 +43,13 @@ const NOTE_MS = 60_000;
 interface Answered {
   readonly pulled: Pulled;
   readonly piece: Piece | null;
+  readonly tookMs: number;
+}
+
+/** A piece that was given to be counted, and is not through yet. */
+interface Taking {
+  readonly piece: Piece;
+  readonly result: Promise<Taken>;
 }
 
 /** Pulls one server until the signal aborts. Never rejects. */
@@ -54,29 +62,45 @@ export async function pullSource(deps: SourceDeps, address: string, signal: Abor
   /** null: to be asked for. */
   let cursor: Cursor | null = null;
   let ahead: { readonly at: number; readonly answer: Promise<Answered> } | null = null;
+  let taking: Taking | null = null;
+  /** Everything before is in the database. */
+  let committed = 0;
 
-  async function ask(at: Cursor, acknowledged: number): Promise<Answered> {
+  async function ask(at: Cursor): Promise<Answered> {
     const { secret, pullWaitMs: waitMs } = deps;
-    const pulled = await pull({ ask: deps.ask, address, secret, records: limit, waitMs, signal }, at, acknowledged);
-    return { pulled, piece: pulled.kind === "octets" ? pieceOf(pulled, clock.now(), log) : null };
+    const began = clock.monotonic();
+    const pulled = await pull({ ask: deps.ask, address, secret, records: limit, waitMs, signal }, at, committed);
+    return {
+      pulled,
+      piece: pulled.kind === "octets" ? pieceOf(pulled, clock.now(), log) : null,
+      tookMs: clock.monotonic() - began,
+    };
   }
 
   /** What comes next at the cursor, asked for already or not. */
   function answerAt(at: Cursor): Promise<Answered> {
-    const asked = ahead;
-    ahead = null;
-    return asked !== null && asked.at === at.position ? asked.answer : ask(at, at.position);
+    if (ahead === null || ahead.at !== at.position) {
+      ahead = { at: at.position, answer: ask(at) };
+      // It is looked at when what came before is through; until then it must not be an error nobody catches.
+      ahead.answer.catch(() => {});
+    }
+    return ahead.answer;
   }
 
   async function locate(): Promise<Cursor> {
     const name = await logAt(sql, address);
-    return { log: name, position: name === "" ? 0 : await attachLog(sql, name, address) };
+    const position = name === "" ? 0 : await attachLog(sql, name, address);
+    committed = position;
+    ahead = null;
+    return { log: name, position };
   }
 
   async function step(): Promise<void> {
     const at = (cursor ??= await locate());
-    const began = clock.monotonic();
-    const { pulled, piece } = await answerAt(at);
+    const answer = answerAt(at);
+    if (taking !== null && (await isThroughBefore(taking.result, answer))) return settle(taking);
+    const { pulled, piece, tookMs } = await answer;
+    ahead = null;
     if (pulled.kind === "stopped") return;
     if (pulled.kind === "trouble") {
       if (pulled.large && limit > 1) limit = Math.ceil(limit / 2);
@@ -88,29 +112,40 @@ export async function pullSource(deps: SourceDeps, address: string, signal: Abor
     if (pulled.log !== at.log) {
       if (at.log !== "")
         log.warn({ log: pulled.log, before: at.log }, "the redirection server has another tracking log");
-      cursor = { log: pulled.log, position: await attachLog(sql, pulled.log, address) };
+      committed = await attachLog(sql, pulled.log, address);
+      cursor = { log: pulled.log, position: committed };
       // Nothing was known of it, and it was asked from the beginning: the answer is the right one.
       if (pulled.kind === "other" || cursor.position !== pulled.from) return;
     }
-    if (piece !== null && piece.to > piece.from) await takePiece(piece);
-    else if (clock.monotonic() - began < QUICK_MS) await pause(clock, QUIET_PAUSE_MS, signal);
+    if (piece !== null && piece.to > piece.from) await give(piece);
+    else if (tookMs < QUICK_MS) await pause(clock, QUIET_PAUSE_MS, signal);
   }
 
-  async function takePiece(piece: Piece): Promise<void> {
-    // The answer is looked at only when this piece is through; until then it must not be an error nobody catches.
-    ahead = { at: piece.to, answer: ask({ log: piece.log, position: piece.to }, piece.from) };
-    ahead.answer.catch(() => {});
-    const taken = await consolidator.take(piece);
+  /** Gives a piece to be counted and asks for the next one, then waits for the one before: two are under way at most. */
+  async function give(piece: Piece): Promise<void> {
+    cursor = { log: piece.log, position: piece.to };
+    void answerAt(cursor);
+    const before = taking;
+    taking = { piece, result: consolidator.take(piece) };
+    taking.result.catch(() => {});
+    if (before !== null) await settle(before);
+  }
+
+  /** The end of what was given; rejects when the database did not answer. */
+  async function settle(given: Taking): Promise<void> {
+    const { piece, result } = given;
+    const taken = await result;
+    if (taking === given) taking = null;
     if (taken !== "counted") {
       log.warn(
         { log: piece.log, position: piece.from, taken },
         "what was pulled is not counted here: it was counted before, or elsewhere",
       );
-      cursor = null;
+      await abandon();
       if (taken === "deposed") await pause(clock, QUIET_PAUSE_MS, signal);
       return;
     }
-    cursor = { log: piece.log, position: piece.to };
+    committed = piece.to;
     limit = Math.min(deps.pullRecords, limit * 2);
     const newest = piece.records.at(-1)?.record.at;
     deps.counted({
@@ -120,6 +155,13 @@ export async function pullSource(deps: SourceDeps, address: string, signal: Abor
     });
   }
 
+  /** Whatever is still under way ends, well or not, before the database is asked where to go on. */
+  async function abandon(): Promise<void> {
+    await taking?.result.catch(() => {});
+    taking = null;
+    cursor = null;
+  }
+
   let failing = false;
   while (!signal.aborted) {
     try {
@@ -127,12 +169,24 @@ export async function pullSource(deps: SourceDeps, address: string, signal: Abor
       if (failing) log.info({}, "hits are counted again");
       failing = false;
     } catch (err) {
-      cursor = null;
+      await abandon();
       if (!failing && !signal.aborted) log.warn({ err }, "hits cannot be counted at the moment");
       failing = true;
       await pause(clock, backoff.next(), signal);
     }
   }
+  // What was given is finished, so that whoever leads next begins behind it.
+  await abandon();
+}
+
+/** Does the first end before there is an answer, well or not? */
+async function isThroughBefore(result: Promise<unknown>, answer: Promise<unknown>): Promise<boolean> {
+  const ends = (of: Promise<unknown>, first: boolean): Promise<boolean> =>
+    of.then(
+      () => first,
+      () => first,
+    );
+  return Promise.race([ends(answer, false), ends(result, true)]);
 }
 
 function pieceOf(pulled: Extract<Pulled, { kind: "octets" }>, now: number, to: Log): Piece {
