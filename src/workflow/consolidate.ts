@@ -39,7 +39,7 @@ export interface ConsolidatorDeps {
 }
 
 /** Records of one commit: large enough that a commit costs little, small enough that the next one is ready when it is through. */
-const BATCH = 2_500;
+const BATCH = 5_000;
 /** Records of one piece that are set aside because they could not be counted. */
 const MOST_UNCOUNTABLE = 20;
 

@@ -121,7 +121,7 @@ create table link_statistics (
   person       int not null default 0,
   machine      int not null default 0,
   primary key (delivery_id, link, kind, bucket)
-) with (fillfactor = 70);
+) with (fillfactor = 30);
 
 -- The indicators of a delivery (ops/tracking.md has the formulas). who 0: all hits; 1: those of people.
 create table delivery_reactions (
