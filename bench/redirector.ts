@@ -1,8 +1,9 @@
 /**
  * Durable clicks a second on one core: ours against a bare node:http server that answers a constant 302 after a group-synced append, and against one that only
- * answers. All three in turns, each in a process bound to one core, the load on another.
+ * answers. All three in short turns, each in a process bound to one core, the load on another. Then what becomes of the clicks: hits of the log a second into
+ * PostgreSQL, by the tracking workflow. Last, what a forged token costs.
  *
- *     npm run bench -- redirector [--rounds 5] [--seconds 4] [--connections 64] [--profile]
+ *     npm run bench -- redirector [--rounds 12] [--seconds 2] [--connections 64] [--hits 500000] [--profile]
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -12,6 +13,7 @@ import { signLink } from "../src/model/link.ts";
 import { signToken, type TokenKey } from "../src/model/token.ts";
 import type { BenchOptions } from "./bench.ts";
 import { measureOracle } from "./redirector/oracle.ts";
+import { consolidate, type Consolidated } from "./redirector/consolidate.ts";
 import { hasWrk, type Load, runLoad } from "./redirector/load.ts";
 import { median, printTable, round, spread } from "./table.ts";
 
@@ -22,8 +24,8 @@ const KEY: TokenKey = { id: 1, secret: Buffer.alloc(32, 7) };
 const SECRET = "secret-of-the-bench-0123456789-0123456789";
 
 export async function redirector(options: BenchOptions): Promise<Record<string, unknown>> {
-  const rounds = Number(options.values["rounds"] ?? (options.short ? 2 : 5));
-  const seconds = Number(options.values["seconds"] ?? (options.short ? 2 : 4));
+  const rounds = Number(options.values["rounds"] ?? (options.short ? 4 : 12));
+  const seconds = Number(options.values["seconds"] ?? (options.short ? 1 : 2));
   const connections = Number(options.values["connections"] ?? 64);
   const folder = mkdtempSync(join(tmpdir(), "postilion-bench-redirector-"));
   const wrk = hasWrk();
@@ -35,27 +37,53 @@ export async function redirector(options: BenchOptions): Promise<Record<string, 
   try {
     const paths = prepare(folder);
     const loads = new Map<Server, Measured[]>(SERVERS.map((name) => [name, []]));
-    for (let i = 0; i < rounds; i++) {
-      for (const name of SERVERS) {
-        const server = await openServer(name, folder, pin(0), options.values["profile"] === "true");
-        try {
-          const ask = { port: server.port, connections, paths, pinned: pin(1) };
-          await runLoad({ ...ask, seconds: 1 }, wrk);
+    const servers = new Map<Server, RunningServer>();
+    try {
+      for (const name of SERVERS)
+        servers.set(name, await openServer(name, folder, pin(0), options.values["profile"] === "true"));
+      let clicks = 0;
+      // All of them stand on the core at once; those that are not asked cost nothing. Round 0 is for the compiler.
+      for (let round = 0; round <= rounds; round++) {
+        for (const [name, server] of servers) {
           const before = server.cpuMs();
-          const load = await runLoad({ ...ask, seconds }, wrk);
+          const load = await runLoad({ port: server.port, connections, paths, pinned: pin(1), seconds }, wrk);
           const cpuMicros = ((server.cpuMs() - before) / load.requests) * 1000;
           if (load.errors > 0) throw new Error(`${name}: ${load.errors} requests were not answered with 302`);
-          if (name === "ours") await requireDurable(server.port, load.requests);
-          loads.get(name)!.push({ ...load, cpuMicros });
-        } finally {
-          await server.close();
+          if (name === "ours") clicks += load.requests;
+          if (round > 0) loads.get(name)!.push({ ...load, cpuMicros });
         }
       }
+      await requireDurable(servers.get("ours")!.port, clicks);
+    } finally {
+      for (const server of servers.values()) await server.close();
     }
-    return { ...told(loads), ...measureOracle(KEY) };
+    const clicks = told(loads);
+    return { ...clicks, ...(await measureConsolidation(options)), ...measureOracle(KEY) };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Hits of the log into rows, by the tracking workflow; the median of the rounds. */
+async function measureConsolidation({ short, values }: BenchOptions): Promise<{ consolidatedPerSecond: number }> {
+  const hits = Number(values["hits"] ?? (short ? 150_000 : 500_000));
+  const runs: Consolidated[] = [];
+  for (let i = 0; i < (short ? 1 : 3); i++) runs.push(await consolidate({ hits, messages: 200_000, pull: 10_000 }));
+  const speeds = runs.map(({ consolidatedPerSecond }) => consolidatedPerSecond);
+  printTable(
+    ["hits counted a second", "median", "lowest", "highest", "CPU µs", "of database"],
+    [
+      [
+        `${hits.toLocaleString("en-US")} into PostgreSQL`,
+        median(speeds),
+        Math.min(...speeds),
+        Math.max(...speeds),
+        median(runs.map(({ processUs }) => processUs)),
+        median(runs.map(({ databaseUs }) => databaseUs)),
+      ],
+    ],
+  );
+  return { consolidatedPerSecond: median(speeds) };
 }
 
 /** With the processor time a click took: the one number that others on the machine change little. */
@@ -122,8 +150,7 @@ async function openServer(
 ): Promise<RunningServer> {
   const script = join(import.meta.dirname, "redirector", name === "ours" ? "ours.ts" : "bare.ts");
   const argument = name === "ours" ? folder : name === "bare" ? "" : join(folder, "bare.log");
-  // As the appliance starts its modules (cli/appliance.ts).
-  const flags = ["--max-semi-space-size=4", ...(profile ? ["--cpu-prof", `--cpu-prof-dir=${tmpdir()}`] : [])];
+  const flags = profile ? ["--cpu-prof", `--cpu-prof-dir=${tmpdir()}`] : [];
   const [program = "", ...args] = [...pinned, process.execPath, ...flags, script, argument];
   const child: ChildProcess = spawn(program, args, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
   const port = await new Promise<number>((resolve, reject) => {

@@ -57,7 +57,8 @@ const BENCHES: readonly Row[] = [
   },
   {
     name: "redirector",
-    about: "durable clicks a second on one core, against a bare server that syncs as much and knows nothing",
+    about:
+      "durable clicks a second on one core, against a bare server that syncs as much and knows nothing; hits counted a second",
     load: async () => (await import("./redirector.ts")).redirector,
   },
   {
