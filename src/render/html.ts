@@ -80,16 +80,17 @@ function read(html: string, { start: from, end: to }: Piece, hidden: boolean, ev
         const condition = conditionLength(html, content);
         if (condition > 0) read(html, { start: content.start + condition, end: content.end }, true, events);
       },
+      oncdata: none,
       onattribdata: none,
       onattribentity: none,
-      oncdata: none,
       ondeclaration: none,
       onprocessinginstruction: none,
       ontextentity: none,
       onend: none,
     },
   );
-  tokenizer.write(html.slice(from, to));
+  // To a browser that one is a comment up to the first `>`, to the tokenizer in this spelling.
+  tokenizer.write(html.slice(from, to).replaceAll("<![CDATA[", "<![cdata["));
   tokenizer.end();
 }
 

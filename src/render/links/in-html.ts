@@ -134,7 +134,8 @@ function cutOf(flat: Flat, { name, end: to }: Attribute): Piece {
   while (from < name.end && markAt(flat, from) !== null) from++;
   const { start, end } = trimmed(flat, { start: from, end: to });
   const next = flat.text[end];
-  const apart = isSpace(next) || next === "/" || next === ">";
+  // A slash would go on with a value without quotes.
+  const apart = isSpace(next) || next === ">";
   let before = start;
   while (apart && isSpace(flat.text[before - 1])) before--;
   return { start: before, end };

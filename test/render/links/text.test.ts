@@ -73,7 +73,6 @@ describe("templates", () => {
     ["https://x.example/{{#if yes}}a{{else}}b{{/if}}/c d", "[1 https://x.example/a/c] d"],
     ["https://x.example/{{#if yes}} more{{/if}} end", "[1 https://x.example/] more end"],
     ["{{#if yes}}https://x.example/a.{{else}}https://x.example/b{{/if}} end", "[1 https://x.example/a]. end"],
-    [`https://x.example/${"{{#if no}}{{/if}}".repeat(2000)}. end`, "[1 https://x.example/]. end"],
     // What an expression prints may end the URL.
     ["https://x.example/{{name}} end", "[1 https://x.example/Ann] Lee end"],
     ["https://x.example/{{dot}} end", "[1 https://x.example/x]. end"],
@@ -85,14 +84,21 @@ describe("templates", () => {
     expect(trackedText(text, VARIABLES)).toBe(sent);
   });
 
-  test.each([
-    "https://x.example/{{#if yes}}a and more{{/if}}",
-    "https://x.example/{{#if no}} more{{else}}b{{/if}} end",
-    "https://x.example/{{#if no}} more{{/if}}b",
-    `https://x.example/{{#if no}} x{{/if}}${"{{#if no}}{{/if}}".repeat(2000)} end`,
-    "{{unsubscribeUrl}} {{mirrorUrl}}",
-    "{{code}} {{name}} {{missingUrl}}",
-  ])("left alone, where it cannot be known: %.60s", (text) => {
+  test("behind a long row of blocks", () => {
+    const text = `https://x.example/${"{{#if no}}{{/if}}".repeat(2000)}. end`;
+    expect(trackedText(text, VARIABLES)).toBe("[1 https://x.example/]. end");
+  });
+
+  test.each(
+    [
+      "https://x.example/{{#if yes}}a and more{{/if}}",
+      "https://x.example/{{#if no}} more{{else}}b{{/if}} end",
+      "https://x.example/{{#if no}} more{{/if}}b",
+      `https://x.example/{{#if no}} x{{/if}}${"{{#if no}}{{/if}}".repeat(2000)} end`,
+      "{{unsubscribeUrl}} {{mirrorUrl}}",
+      "{{code}} {{name}} {{missingUrl}}",
+    ].map((text) => [text.slice(0, 60), text] as const),
+  )("left alone, where it cannot be known: %s", (_begin, text) => {
     expect(trackedText(text, VARIABLES)).toBe(print({ text }, {}, VARIABLES).text);
   });
 
