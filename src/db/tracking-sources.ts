@@ -34,6 +34,14 @@ export async function attachLog(sql: AnySql, log: string, address: string): Prom
   return row!.position;
 }
 
+/** Goes back in a log to where it begins anew; false when it is not where it was thought to be, or somebody else leads. */
+export async function turnBack(sql: AnySql, epoch: number, log: string, from: number, to: number): Promise<boolean> {
+  const moved = await sql`
+    update tracking_source set position = ${to}::bigint where log = ${log} and position = ${from}::bigint
+      and exists (select from tracking_fence where id = 1 and epoch = ${epoch}::bigint)`;
+  return moved.count > 0;
+}
+
 /** How far a log has been counted. */
 export async function logPosition(sql: AnySql, log: string): Promise<number> {
   const [row] = await sql<{ position: number }[]>`select position from tracking_source where log = ${log}`;

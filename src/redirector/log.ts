@@ -21,8 +21,10 @@ export interface TrackingLog {
   readonly id: string;
   /** `line` ends with LF; `done` is told whether it is on the disk. */
   append(line: string, done: Done): void;
-  /** Records from a position on; null when there is no such position. */
+  /** Records from a position on; null for one that was never given out in this log's life. */
   read(after: number, mostRecords: number): Promise<Piece | null>;
+  /** Where to go on for whoever has such a position: the folder was put back from a copy, and what is behind it was not in the copy. */
+  readonly resume: number;
   /** Everything before was pulled, and may be removed. */
   pulled(position: number): void;
   /** Resolves when there is something behind the position, or after `ms`, or when the signal aborts; at once when too many wait. */
@@ -75,6 +77,9 @@ export async function openTrackingLog(options: TrackingLogOptions): Promise<Trac
   const waits = openWaits(clock);
   let pulled = position;
   let noted = position;
+  const began = Math.max(segments.end, position);
+  /** What processes before gave out ends where this one began. */
+  let given = began;
   let dropped = 0;
   let shoutedAt = Number.NEGATIVE_INFINITY;
   let tidying: Promise<void> = Promise.resolve();
@@ -151,7 +156,15 @@ export async function openTrackingLog(options: TrackingLogOptions): Promise<Trac
   return {
     id,
     append: writer.append,
-    read: (after, mostRecords) => readPiece(segments, disk, after, mostRecords),
+    async read(after, mostRecords) {
+      if (after > given) return null;
+      const piece = await readPiece(segments, disk, after, mostRecords);
+      given = Math.max(given, piece.next);
+      return piece;
+    },
+    get resume() {
+      return Math.max(began, pulled);
+    },
     pulled(at) {
       if (at > pulled && at <= segments.end) pulled = at;
     },

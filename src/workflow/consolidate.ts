@@ -9,7 +9,7 @@
 import type { Log } from "../base/log.ts";
 import type { Sql } from "../db/sql.ts";
 import { type Batch, commitBatch, fenceBehind } from "../db/tracking-commit.ts";
-import { type Fence, logPosition, readFence } from "../db/tracking-sources.ts";
+import { type Fence, logPosition, readFence, turnBack } from "../db/tracking-sources.ts";
 import { openAgents } from "./agents.ts";
 import { countHits } from "./count.ts";
 import { readKnown, type UnderWay } from "./known.ts";
@@ -23,6 +23,8 @@ export type Taken = "counted" | "refused" | "deposed";
 export interface Consolidator {
   /** Counts a piece. Rejects when the database does not answer: whether it was counted is then not known. */
   take(piece: Piece): Promise<Taken>;
+  /** A log goes on at `to`, before `from`; false when it is elsewhere by now, or somebody else leads. */
+  turnBack(log: string, from: number, to: number): Promise<boolean>;
   /** Commits what `make` makes of what there is when its turn comes; null: nothing. */
   change(make: () => Promise<Omit<Batch, "advance" | "damage"> | null>): Promise<Taken>;
 }
@@ -194,6 +196,11 @@ export function openConsolidator(deps: ConsolidatorDeps): Consolidator {
         });
       }
     },
+    turnBack: (log, from, to) =>
+      inTurn(async () => {
+        await quiet();
+        return turnBack(sql, deps.fence.epoch, log, from, to);
+      }),
     change: (make) =>
       inTurn(async () => {
         await quiet();

@@ -25,6 +25,8 @@ export type Pulled =
     }
   /** Another log than the one that was asked for. */
   | { readonly kind: "other"; readonly log: string; readonly host: string }
+  /** The log that was asked for has no such position (any more): it goes on at this one. */
+  | { readonly kind: "resume"; readonly position: number }
   /** `large`: fewer records have to be asked for. */
   | { readonly kind: "trouble"; readonly text: string; readonly large: boolean }
   | { readonly kind: "stopped" };
@@ -74,7 +76,9 @@ function read({ status, headers, body }: Answer, { log, position }: Cursor): Pul
   if (status !== 200 && status !== 409) return trouble(`it answers with status ${status}`);
   if (!/^[\w-]{1,64}$/.test(name)) return trouble("what answers there is no redirection server: no x-log");
   if (status === 409 || (log !== "" && name !== log)) {
-    // Our own log, and yet the position is beyond its end: a folder that was put back from a copy.
+    const resume = whole(headers["x-resume"]) ?? position;
+    // Our own log, and yet it never gave out this position: a folder that was put back from a copy.
+    if (name === log && resume < position) return { kind: "resume", position: resume };
     if (name === log) return trouble("its log ends before what was pulled from it: was an old copy put back?");
     return { kind: "other", log: name, host };
   }

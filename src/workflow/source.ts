@@ -19,7 +19,7 @@ import { readRecords } from "./records.ts";
 export interface SourceDeps {
   readonly ask: (request: HttpAsk) => Promise<HttpAnswer>;
   readonly sql: Sql;
-  readonly consolidator: Pick<Consolidator, "take">;
+  readonly consolidator: Pick<Consolidator, "take" | "turnBack">;
   readonly secret: string;
   readonly pullRecords: number;
   readonly pullWaitMs: number;
@@ -108,6 +108,7 @@ export async function pullSource(deps: SourceDeps, address: string, signal: Abor
       return pause(clock, backoff.next(), signal);
     }
     backoff.reset();
+    if (pulled.kind === "resume") return resume(at, pulled.position);
     await told.here(pulled);
     if (pulled.log !== at.log) {
       if (at.log !== "")
@@ -119,6 +120,15 @@ export async function pullSource(deps: SourceDeps, address: string, signal: Abor
     }
     if (piece !== null && piece.to > piece.from) await give(piece);
     else if (tookMs < QUICK_MS) await pause(clock, QUIET_PAUSE_MS, signal);
+  }
+
+  /** What the copy had was counted before it was put back, what came since is counted now; in between hits may be missing. */
+  async function resume({ log: name, position }: Cursor, to: number): Promise<void> {
+    await abandon();
+    const moved = await consolidator.turnBack(name, position, to);
+    const facts = { log: name, position, resumed: to };
+    if (moved) log.error(facts, "the tracking log ends before what was pulled from it: an old copy was put back");
+    else await pause(clock, QUIET_PAUSE_MS, signal);
   }
 
   /** Gives a piece to be counted and asks for the next one, then waits for the one before: two are under way at most. */
@@ -145,7 +155,8 @@ export async function pullSource(deps: SourceDeps, address: string, signal: Abor
       if (taken === "deposed") await pause(clock, QUIET_PAUSE_MS, signal);
       return;
     }
-    committed = piece.to;
+    // Another log may have taken its place meanwhile.
+    if (cursor?.log === piece.log) committed = piece.to;
     limit = Math.min(deps.pullRecords, limit * 2);
     const newest = piece.records.at(-1)?.record.at;
     deps.counted({

@@ -144,6 +144,7 @@ describe("pulling", () => {
     await folder.open();
     await folder.hits(1, 1);
     expect(await folder.log.read(LINE + 1, 10)).toBeNull();
+    await folder.log.read(0, 10);
     expect(await folder.log.read(LINE, 10)).toEqual({ bytes: Buffer.alloc(0), next: LINE, gap: 0 });
   });
 

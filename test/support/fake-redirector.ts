@@ -21,6 +21,8 @@ export interface FakeLog {
   /** Answers instead, while it is set. */
   instead: ((request: HttpAsk) => Promise<HttpAnswer>) | null;
   lost: number;
+  /** What it says besides to who asks beyond its end. */
+  resume: number | null;
 }
 
 export function openFakeLog(id: string, secret = "s"): FakeLog {
@@ -55,6 +57,7 @@ export function openFakeLog(id: string, secret = "s"): FakeLog {
     asked,
     instead: null,
     lost: 0,
+    resume: null,
     get end() {
       return base + octets.length;
     },
@@ -82,7 +85,11 @@ export function openFakeLog(id: string, secret = "s"): FakeLog {
       const other = (): boolean => (query.get("log") ?? name) !== name || after! > log.end;
       if (!other() && after === log.end) await grown(wait!, request.signal);
       if (request.signal?.aborted === true) return { kind: "stopped", text: "" };
-      if (other()) return answer(409, 0, Buffer.alloc(0));
+      if (other()) {
+        const refused = answer(409, 0, Buffer.alloc(0)) as Extract<HttpAnswer, { kind: "answer" }>;
+        const resume = log.resume === null ? {} : { "x-resume": String(log.resume) };
+        return { ...refused, headers: { ...refused.headers, ...resume } };
+      }
       if (after! < base) return answer(200, base, Buffer.alloc(0));
       let end = after! - base;
       for (let n = 0; n < limit! && end < octets.length; n++) end = octets.indexOf(10, end) + 1 || octets.length;

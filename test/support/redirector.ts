@@ -40,8 +40,8 @@ export interface TestRedirector {
   /** What it has written down; throws at a damaged line. */
   records(): Promise<TrackingRecord[]>;
   writeKeys(keys: readonly TokenKey[]): void;
-  /** Ends it, and starts it again on the same folder and port. */
-  restart(): Promise<void>;
+  /** Ends it, and starts it again on the same folder and port; in between something may be done to the folder. */
+  restart(between?: () => void): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -86,8 +86,9 @@ export async function openTestRedirector(options: TestRedirectorOptions = {}): P
     ask: (path, asked) => askPort(port, path, asked),
     records: () => recordsOf(port),
     writeKeys,
-    async restart() {
+    async restart(between) {
       await running.drain();
+      between?.();
       running = await start(port);
     },
     async close() {

@@ -6,7 +6,8 @@ import { openSql } from "../../src/db/sql.ts";
 import { raiseFence } from "../../src/db/tracking-sources.ts";
 import { trackingSources } from "../../src/db/tracking-reports.ts";
 import type { TrackingRecord } from "../../src/model/tracking.ts";
-import { openConsolidator } from "../../src/workflow/consolidate.ts";
+import { openConsolidator, type Taken } from "../../src/workflow/consolidate.ts";
+import type { Piece } from "../../src/workflow/piece.ts";
 import { pullSource, type SourceDeps } from "../../src/workflow/source.ts";
 import { openTestDatabase, type TestDatabase } from "../support/database.ts";
 import type { TestDelivery } from "../support/ledger.ts";
@@ -149,6 +150,47 @@ describe("a log", () => {
     await pulling({ said });
     await until(async () => (await trackingSources(db.sql))[0]?.trouble.includes("old copy"));
     expect(await counted()).toEqual([]);
+  });
+
+  test("whose folder was put back from an older copy: what has come since is counted, what was in the copy is not counted again", async () => {
+    log.append(clicks(0, 30));
+    await pulling();
+    await isCounted(30);
+    log.wipe(`log-${run}`);
+    log.append(clicks(0, 20));
+    log.resume = log.end;
+    log.append(clicks(30, 35));
+    await isCounted(35);
+    expect(await counted()).toEqual(upTo(35));
+    log.append(clicks(35, 60));
+    await isCounted(60);
+    expect(await counted()).toEqual(upTo(60));
+  });
+
+  test("that is born anew while the one before is being counted is acknowledged as far as it is counted itself", async () => {
+    const gates: PromiseWithResolvers<void>[] = [];
+    const fence = await raiseFence(db.sql, epoch + 1);
+    const consolidator = openConsolidator({ sql: db.sql, log: silentLog, fence: fence! });
+    const take = async (piece: Piece): Promise<Taken> => {
+      await gates[gates.push(Promise.withResolvers<void>()) - 1]!.promise;
+      return consolidator.take(piece);
+    };
+    log.append(clicks(0, 20));
+    await pulling({ consolidator: { ...consolidator, take } });
+    closing.push(() => gates.forEach((gate) => gate.resolve()));
+    await until(() => gates.length === 1);
+    log.wipe(`log-${run}-again`);
+    log.append(clicks(20, 22));
+    await until(() => gates.length === 2);
+    gates[0]!.resolve();
+    await isCounted(20);
+    log.append(clicks(22, 24));
+    await until(() => log.asked.at(-1)!.after === log.end);
+    expect(log.asked.at(-1)!.pulled).toBe(0);
+    gates[1]!.resolve();
+    await until(() => gates.length === 3);
+    gates[2]!.resolve();
+    await isCounted(24);
   });
 });
 

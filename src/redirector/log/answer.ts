@@ -7,7 +7,8 @@
  *     x-host  name of this machine             x-lost  hits that could not be written since this process began
  *     x-gap   octets before x-next that are not there any more
  *
- * 409 when `log` is another log's id or there is no such position: whoever asks has to begin at 0 of the log that x-log names.
+ * 409 when `log` is another log's id: whoever asks has to begin at 0 of the log that x-log names. 409 with x-resume when this log never gave out such a
+ * position, because its folder was put back from a copy: to go on there.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { promisify } from "node:util";
@@ -48,7 +49,7 @@ export async function answerLog(
     await log.wait(after, wait, gone.signal);
     piece = await log.read(after, limit);
   }
-  if (piece === null) return sendNothing(response, 409, facts);
+  if (piece === null) return sendNothing(response, 409, [...facts, "x-resume", String(log.resume)]);
   const packed = piece.bytes.length >= LEAST_PACKED && /\bgzip\b/i.test(`${request.headers["accept-encoding"] ?? ""}`);
   const body = packed ? await promisify(gzip)(piece.bytes, PACKING) : piece.bytes;
   response.writeHead(200, [

@@ -19,14 +19,13 @@ export const MOST_PIECE = 4 * 1024 * 1024;
 const NOTHING = Buffer.alloc(0);
 const LF = 10;
 
-/** null: there is no such position (yet). */
+/** @param after at most the end of the log */
 export async function readPiece(
   { list, end }: Segments,
   disk: Disk,
   after: number,
   mostRecords: number,
-): Promise<Piece | null> {
-  if (after > end) return null;
+): Promise<Piece> {
   const i = list.findLastIndex(({ base }) => base <= after);
   const segment = list[i];
   // Before all that is there.

@@ -1,9 +1,9 @@
 /** `GET /log` against the real server, as a workflow asks, and as others do. */
-import { appendFileSync, readdirSync, rmSync } from "node:fs";
+import { appendFileSync, cpSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { request } from "node:http";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { decodeRecord } from "../../../src/model/tracking.ts";
 import { type Answer, link, openTestRedirector, SECRET, type TestRedirector, token } from "../../support/redirector.ts";
 import { until } from "../../support/until.ts";
@@ -70,6 +70,29 @@ test("another log's id, or a position that is not there: 409, and whose log this
   });
   expect((await pull(`after=${Number(headers["x-next"]) + 1}`)).status).toBe(409);
   expect((await pull(`after=0&log=${headers["x-log"]}`)).status).toBe(200);
+});
+
+test("a folder that was put back from an older copy: who pulled more than it has is told where to go on, also when it has grown beyond that", async () => {
+  for (const message of [1, 2]) await click(message);
+  const copy = `${server.folder}-copy`;
+  onTestFinished(() => rmSync(copy, { recursive: true, force: true }));
+  cpSync(server.folder, copy, { recursive: true });
+  for (const message of [3, 4]) await click(message);
+  const { headers } = await pull("after=0");
+  const [log, position] = [headers["x-log"], String(headers["x-next"])];
+  await server.restart(() => {
+    rmSync(server.folder, { recursive: true });
+    cpSync(copy, server.folder, { recursive: true });
+    rmSync(join(server.folder, "lock"), { force: true });
+  });
+  await click(5);
+  const shorter = await pull(`after=${position}&log=${log}&wait=1000`);
+  expect(shorter).toMatchObject({ status: 409, headers: { "x-log": log } });
+  expect(messages(await pull(`after=${String(shorter.headers["x-resume"])}&log=${log}`))).toEqual([5]);
+  for (const message of [6, 7, 8]) await click(message);
+  const longer = await pull(`after=${position}&log=${log}`);
+  expect(longer).toMatchObject({ status: 409, headers: { "x-resume": shorter.headers["x-resume"] } });
+  expect(messages(await pull(`after=${String(longer.headers["x-resume"])}`))).toEqual([5, 6, 7, 8]);
 });
 
 test("records by pieces, each once, with what there is to know of the log", async () => {
