@@ -1,4 +1,5 @@
 /** What redirection servers, web and workflow must agree on: where each is, and the secret they show each other. */
+import { Fault } from "../base/faults.ts";
 import { type Log, silentLog } from "../base/log.ts";
 import { loadSecretFile } from "./secret-file.ts";
 import type { Settings } from "./settings.ts";
@@ -8,10 +9,15 @@ export function loadTrackingSecret(
   { dataDir, tracking }: Pick<Settings, "dataDir" | "tracking">,
   log: Log = silentLog,
 ): Buffer {
-  return loadSecretFile(
-    { named: tracking.secretFile, fallback: "keys/tracking.secret", setting: "tracking.secretFile", dataDir },
-    log,
-  );
+  const fallback = "keys/tracking.secret";
+  const secret = loadSecretFile({ named: tracking.secretFile, fallback, setting: "tracking.secretFile", dataDir }, log);
+  // It is sent as a bearer token (RFC 6750 §2.1): another text would be refused by who has the same.
+  if (!/^[!-~]{1,1000}$/.test(secret.toString("latin1")))
+    throw new Fault(
+      "KEY_UNREADABLE",
+      `${tracking.secretFile || fallback}: a tracking secret is at most 1,000 characters of ASCII without spaces`,
+    );
+  return secret;
 }
 
 /** Does this machine run a redirection server? */
@@ -22,7 +28,7 @@ export function runsRedirector({ tracking, redirector }: Pick<Settings, "trackin
 /** Base addresses of the redirection servers whose log is pulled. */
 export function redirectorsOf(settings: Settings): readonly string[] {
   const { workflow } = settings;
-  if (workflow.redirectors.length > 0) return workflow.redirectors;
+  if (workflow.redirectors.length > 0) return [...new Set(workflow.redirectors.map(withoutSlash))];
   return runsRedirector(settings) ? [ownRedirector(settings)] : [];
 }
 
@@ -33,7 +39,12 @@ export function ownRedirector({ redirector }: Pick<Settings, "redirector">): str
 
 /** Base address of the web module, as a redirection server reaches it. */
 export function webOf({ redirector, web }: Pick<Settings, "redirector" | "web">): string {
-  return redirector.web || ownBase("http", web.host, web.port);
+  return withoutSlash(redirector.web) || ownBase("http", web.host, web.port);
+}
+
+/** Paths are put behind it. */
+function withoutSlash(base: string): string {
+  return base.replace(/\/+$/, "");
 }
 
 /** A server of this machine: one that listens everywhere is reached on loopback. */

@@ -1,11 +1,21 @@
 /** Settings of tracking: what mail is tracked with, the redirection server, and the workflow that pulls its log (sections `tracking`, `redirector`, `workflow`). */
 import { z } from "zod";
 
-const ms = (fallback: number, text: string) => z.number().int().min(0).default(fallback).describe(text);
+const ms = (fallback: number, text: string, min = 0) => z.number().int().min(min).default(fallback).describe(text);
 const count = (fallback: number, text: string, min = 1) => z.number().int().min(min).default(fallback).describe(text);
 
 const BASE = /^(?:https?:\/\/[A-Za-z0-9.:[\]-]{1,255})?$/;
-const base = z.string().regex(BASE, "must be http(s)://host[:port] without a path, or empty");
+const base = z
+  .string()
+  .regex(BASE, "must be http(s)://host[:port] without a path, or empty")
+  .refine((text) => text === "" || URL.canParse(text), "is no URL");
+/** Of a server of ours: behind a proxy it may have a path. A user name would stand in logs. */
+const server = z
+  .string()
+  .refine(
+    (text) => text === "" || (/^https?:\/\/[^\s/?#@]+(?:\/[^\s?#]*)?$/.test(text) && URL.canParse(text)),
+    "must be http(s)://host[:port], perhaps with a path",
+  );
 
 export const trackingSettingsSchema = z
   .strictObject({
@@ -65,19 +75,18 @@ export const redirectorSettingsSchema = z
       .default(false)
       .describe("Set a cookie that tells visitors apart: what personClick and web tracking over sessions need"),
     segmentBytes: count(16 * 1024 * 1024, "The tracking log begins a new file after so many octets"),
-    segmentMs: ms(3_600_000, "And after so long"),
+    segmentMs: ms(3_600_000, "And after so long", 1000),
     logBytes: count(
       2 * 1024 * 1024 * 1024,
       "Most octets of the tracking log; what was pulled goes first, then, with an alarm, the oldest",
     ),
     keepMs: ms(7 * 86_400_000, "How long what was pulled is kept"),
-    web: z
-      .string()
+    web: server
       .default("")
       .describe("Base address of the web module, for mirror pages and stops; empty: the one of this machine"),
     mirrorCacheBytes: count(256 * 1024 * 1024, "Most octets of cached mirror pages"),
     mirrorCacheMs: ms(86_400_000, "How long a cached mirror page is shown without asking again"),
-    stopsMs: ms(30_000, "How often the list of stopped links is asked for"),
+    stopsMs: ms(30_000, "How often the list of stopped links is asked for", 10),
     pagesFolder: z
       .string()
       .default("")
@@ -91,9 +100,9 @@ export const workflowSettingsSchema = z
       .boolean()
       .default(true)
       .describe("Run the technical workflows on this machine; of several machines one does it at a time"),
-    leaderMs: ms(10_000, "Lease of the machine that does it: another one takes over after it"),
+    leaderMs: ms(10_000, "Lease of the machine that does it: another one takes over after it", 1000),
     redirectors: z
-      .array(z.string())
+      .array(server.min(1))
       .default([])
       .describe("Redirection servers whose log is pulled, as base addresses; empty: the one of this machine"),
     pullRecords: count(10_000, "Most records of one pull"),

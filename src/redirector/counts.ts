@@ -69,7 +69,7 @@ export function openCounts(metrics: Metrics): Counts & { addGauges(gauges: Gauge
         metrics.gauge(`redirector_${name}`, help, value);
       gauge("log_bytes", "Octets of the tracking log on disk", () => log.bytes);
       gauge("log_unpulled_bytes", "Octets of it that no workflow has pulled yet", () => log.unpulled);
-      gauge("log_lost", "Hits that could not be written since this process began", () => log.lost);
+      gauge("log_lost", "Hits that could not be written since this process began", () => log.lost + log.undecided);
       gauge("log_dropped_bytes", "Octets removed before anybody pulled them", () => log.dropped);
       gauge("log_alarm", "1 when the log nears its bound and nobody pulls it", () => Number(log.alarm));
       gauge("log_failing", "1 while the disk refuses or hangs", () => Number(log.state !== "ok"));

@@ -1,8 +1,7 @@
 /** `/r/test`: whether this server is well, for load balancers and people; cheap enough to be asked every second. It redirects as long as it answers. */
-import { sendJson } from "./answers.ts";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { isNot } from "./answers.ts";
 import type { Clock } from "../base/clock.ts";
+import { isNot, sendJson } from "./answers.ts";
 import type { LogFacts } from "./log.ts";
 
 export interface HealthOptions {
@@ -24,5 +23,5 @@ export function sendHealth(
   if (isNot(request, response, "GET", "HEAD")) return;
   const status = log.state !== "ok" ? "log-failing" : log.alarm ? "log-nearly-full" : "ok";
   const time = new Date(clock.now()).toISOString();
-  sendJson(response, 200, { status, host, version, time, lost: log.lost, logBytes: log.bytes });
+  sendJson(response, 200, { status, host, version, time, lost: log.lost + log.undecided, logBytes: log.bytes });
 }

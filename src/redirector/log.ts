@@ -41,8 +41,10 @@ export interface LogFacts {
   /** Octets of all segments, and of them those nobody has pulled yet. */
   readonly bytes: number;
   readonly unpulled: number;
-  /** Hits that could not be written since this process began. */
+  /** Hits that could not be written since this process began: never fewer than before, */
   readonly lost: number;
+  /** and those the disk holds up. */
+  readonly undecided: number;
   /** Octets that were removed before anybody pulled them, since this process began. */
   readonly dropped: number;
   /** The bound is near: what nobody has pulled will have to be removed. */
@@ -182,6 +184,9 @@ export async function openTrackingLog(options: TrackingLogOptions): Promise<Trac
       },
       get lost() {
         return writer.lost;
+      },
+      get undecided() {
+        return writer.undecided;
       },
       get dropped() {
         return dropped;

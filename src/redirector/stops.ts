@@ -34,6 +34,8 @@ export interface KeptStopsOptions {
 
 const ASK_MS = 10_000;
 const MOST_BYTES = 32 * 1024 * 1024;
+/** How far the clocks of two machines may be apart. */
+const AHEAD_MS = 10 * 60_000;
 
 export function openKeptStops(options: KeptStopsOptions): KeptStops {
   const { file, clock, log } = options;
@@ -71,12 +73,19 @@ export function openKeptStops(options: KeptStopsOptions): KeptStops {
     if (stops === known && known !== "") return heard();
     const list = verifyStops(options.keys(), text);
     if (typeof list === "string") return complain(`a list that is ${list}`);
-    if (list.at < current.at) return complain("a list that is older than the one there is");
+    if (list.at < current.at && !isAhead(current.at)) return complain("a list that is older than the one there is");
     heard();
     known = stops;
     current = openStops(list);
     log.info({ stops: current.count }, "the list of stopped links is new");
     await keep(file, text).catch((err: unknown) => log.warn({ err }, "the list of stopped links is not kept on disk"));
+  }
+
+  /** Made by a clock that was wrong: it is not to outlast all that are made by the right one. */
+  function isAhead(at: number): boolean {
+    if (at <= clock.now() + AHEAD_MS) return false;
+    log.warn({ at: new Date(at).toISOString() }, "the list of stopped links there is was made in the future");
+    return true;
   }
 
   function heard(): void {

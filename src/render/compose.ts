@@ -155,7 +155,7 @@ function senderValue(name: string, sender: Sender, header: (name: string, templa
   return mailbox(name, header(name === "From" ? "from.name" : "replyTo.name", sender.name), sender.address);
 }
 
-/** RFC 2369 and RFC 8058: the one-click header only goes with an https address. */
+/** RFC 2369 and RFC 8058. With an http address, as on a test machine, providers offer no one click (RFC 8058 §3.1). */
 function pushUnsubscribe(headers: RawHeader[], content: Content, token: string): void {
   const url = unsubscribeUrl(content, token);
   const domain = content.listUnsubscribe?.mailtoDomain ?? "";

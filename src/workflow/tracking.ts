@@ -16,7 +16,7 @@ import { pause, pullSource, type SourceDeps } from "./source.ts";
 export interface TrackingDeps extends Pick<SourceDeps, "secret" | "pullRecords" | "pullWaitMs" | "counted"> {
   readonly ask: (request: HttpAsk) => Promise<HttpAnswer>;
   readonly sql: Sql;
-  /** Base addresses. */
+  /** Base addresses, each once. */
   readonly redirectors: readonly string[];
   /** Name of this process among those that may lead. */
   readonly server: string;
@@ -51,9 +51,7 @@ export function openTracking(deps: TrackingDeps): Tracking {
     const consolidator = openConsolidator({ sql, log, fence });
     const source = { ...deps, consolidator };
     await Promise.all([
-      ...[...new Set(deps.redirectors.map((address) => address.replace(/\/+$/, "")))].map((address) =>
-        pullSource(source, address, signal),
-      ),
+      ...deps.redirectors.map((address) => pullSource(source, address, signal)),
       lookAgain({ sql, consolidator, clock, log }, signal),
     ]);
   }

@@ -113,6 +113,16 @@ test("a link is stopped, leads elsewhere, ends; a delivery is, and its mirror pa
   expect(readFileSync(join(server.folder, "stops.json"), "utf8")).toBe(list);
 });
 
+test("a list made by a clock that stood in another year does not outlast those of the right one", async () => {
+  says(Date.now() + 365 * 86_400_000, stop({ link: 3, url: "https://b.example/" }));
+  await becomes("302 https://b.example/");
+  says(Date.now(), stop({ disabled: true }));
+  await becomes("410");
+  says(Date.now() - 60_000, stop({ link: 3, url: "https://b.example/" }));
+  await askedAgain();
+  expect(await click()).toBe("410");
+});
+
 test("a list that leads where nobody may be sent leads nowhere", async () => {
   for (const [i, url] of [
     "javascript:alert(1)",

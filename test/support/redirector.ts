@@ -49,6 +49,8 @@ export interface TestRedirectorOptions {
   /** Of the section `redirector`. */
   readonly settings?: object;
   readonly tracking?: object;
+  /** Its name. */
+  readonly machine?: string;
   readonly keys?: readonly TokenKey[];
   readonly clock?: Clock;
   readonly log?: Log;
@@ -63,7 +65,7 @@ export async function openTestRedirector(options: TestRedirectorOptions = {}): P
     bareStart({
       settings: settingsSchema.parse({
         dataDir,
-        machine: "test",
+        machine: options.machine ?? "test",
         tracking: { url: "http://t.example.com", ...options.tracking },
         // Nobody is there; a test that wants a web says where.
         redirector: { port, web: "http://127.0.0.1:9", ...options.settings },

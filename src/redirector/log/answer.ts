@@ -38,7 +38,7 @@ export async function answerLog(
   const pulled = numberOf(parameters, "pulled", after ?? 0, Number.MAX_SAFE_INTEGER);
   if (after === null || limit === null || limit === 0 || wait === null || pulled === null)
     return sendText(response, 400, "text/plain; charset=utf-8", "after, limit, wait and pulled are whole numbers\n");
-  const facts = ["x-log", log.id, "x-host", host, "x-lost", String(log.facts.lost)];
+  const facts = ["x-log", log.id, "x-host", host.replaceAll(/[^ -~]/g, "?"), "x-lost", String(log.facts.lost)];
   const asked = parameters.get("log");
   if (asked !== null && asked !== log.id) return sendNothing(response, 409, facts);
   const gone = new AbortController();

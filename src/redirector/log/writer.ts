@@ -15,8 +15,10 @@ export interface Writer {
   /** `line` ends with LF. */
   append(line: string, done: Done): void;
   readonly state: "ok" | "hung" | "refused";
-  /** Records that could not be written since this process began. */
+  /** Records that could not be written since this process began, */
   readonly lost: number;
+  /** and those that hang, and may be written after all. */
+  readonly undecided: number;
   /** Writes what waits. Never rejects; a hung disk is not waited for longer than it may hang. */
   close(): Promise<void>;
 }
@@ -150,7 +152,10 @@ export function openWriter(options: WriterOptions): Writer {
       return hung ? "hung" : refusedUntil > 0 ? "refused" : "ok";
     },
     get lost() {
-      return lost + undecided;
+      return lost;
+    },
+    get undecided() {
+      return undecided;
     },
     async close() {
       while (dones.length > 0 || writing !== null) {

@@ -95,6 +95,13 @@ test("a folder that was put back from an older copy: who pulled more than it has
   expect(messages(await pull(`after=${String(longer.headers["x-resume"])}`))).toEqual([5, 6, 7, 8]);
 });
 
+test("a machine with a name that no header holds is pulled like any other", async () => {
+  const other = await openTestRedirector({ machine: "サーバー 1" });
+  onTestFinished(() => other.close());
+  const answer = await other.ask("/log?after=0", { headers: AUTHORIZATION });
+  expect(answer).toMatchObject({ status: 200, headers: { "x-host": "???? 1" } });
+});
+
 test("records by pieces, each once, with what there is to know of the log", async () => {
   for (let i = 1; i <= 5; i++) await click(i);
   const seen: number[] = [];
