@@ -35,6 +35,7 @@ export function settingsFor(
     returnPathDomain: "bounces.sender.example",
     // Another Postilion of this machine may have the usual port. Readers say where they are, as a proxy in front would.
     tracking: { url: `http://127.0.0.1:${redirectorPort}` },
-    redirector: { port: redirectorPort, trustedProxies: ["127.0.0.1"] },
+    // The last hit of all is nobody's.
+    redirector: { port: redirectorPort, trustedProxies: ["127.0.0.1"], strayVisits: true },
   };
 }

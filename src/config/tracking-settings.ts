@@ -74,6 +74,12 @@ export const redirectorSettingsSchema = z
       .boolean()
       .default(false)
       .describe("Set a cookie that tells visitors apart: what personClick and web tracking over sessions need"),
+    strayVisits: z
+      .boolean()
+      .default(false)
+      .describe(
+        "Keep what /t is told by nobody knows whom, without a token or a session: whoever likes may say it, any number of times",
+      ),
     segmentBytes: count(16 * 1024 * 1024, "The tracking log begins a new file after so many octets"),
     segmentMs: ms(3_600_000, "And after so long", 1000),
     logBytes: count(

@@ -112,6 +112,7 @@ export function bareStart({
         cookies: openCookies(redirector.visitorCookie, secure),
         clock,
         redirectStatus: redirector.status,
+        strayVisits: redirector.strayVisits,
         record(request, visit, done) {
           counts.hit(visit.kind);
           trackingLog.append(lineOf(request, visit, clock.now(), addresses.of(request)), done);

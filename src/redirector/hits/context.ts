@@ -14,6 +14,8 @@ export interface HitContext {
   readonly pages: Pages;
   readonly cookies: Cookies;
   readonly clock: Clock;
+  /** Is what nobody's visit tells written down? */
+  readonly strayVisits: boolean;
   /** 302 or 307. */
   readonly redirectStatus: number;
   /** Writes the hit down; `done` is told whether it is on the disk. */

@@ -7,7 +7,8 @@
  *     amount    of a transaction: a decimal number
  *     articles  how many: a whole number
  *
- * and up to 20 parameters of the shop's own. Anybody can say anything here, so everything has a bound and nothing is taken for more than it is.
+ * and up to 20 parameters of the shop's own. Anybody can say anything here, so everything has a bound and nothing is taken for more than it is. A visit of
+ * nobody is written down only where the operator wants it (redirector.strayVisits): anybody could fill the log with them.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { ANONYMOUS, verifyToken } from "../../model/token.ts";
@@ -47,7 +48,9 @@ export async function webHit(
   if (message === null) return refuse(404, "no such token");
   const visitor = context.cookies.visitor(request, token);
   const visit = { kind: type, message, delivery: 0, link: 0, hint: "", visitor, web } as const;
-  context.record(request, visit, () => (posted ? sendNothing(response, 204) : sendPixel(response)));
+  const answer = (): void => (posted ? sendNothing(response, 204) : sendPixel(response));
+  if (message === 0 && !context.strayVisits) return answer();
+  context.record(request, visit, answer);
 }
 
 /** 0: nobody knows, or is to know. null: a token was given, and is none. */

@@ -12,7 +12,8 @@ import {
 
 let server: TestRedirector;
 beforeAll(async () => {
-  server = await openTestRedirector({ settings: { visitorCookie: true }, tracking: { url: "https://t.example.com" } });
+  const settings = { visitorCookie: true, strayVisits: true };
+  server = await openTestRedirector({ settings, tracking: { url: "https://t.example.com" } });
 });
 afterAll(() => server.close());
 
@@ -157,8 +158,15 @@ describe("the session of a click", () => {
     const without = await openTestRedirector();
     const path = `/r/${token(9)}/${link()}`;
     expect((await without.ask(path)).headers["set-cookie"]).toBeUndefined();
-    await without.ask("/t?tag=x", { headers: { cookie: `postilion-session=${token(9)}` } });
-    expect((await without.records()).at(-1)).toMatchObject({ message: 0, visitor: "" });
+    // Nobody's visit: it is answered, and not written down.
+    const { length } = await without.records();
+    const cookie = `postilion-session=${token(9)}; postilion-visitor=${"v".repeat(22)}`;
+    for (const path of ["/t?tag=x", "/t?tag=x&type=transaction&amount=5", "/t?tag=x&token=-"])
+      expect((await without.ask(path, { headers: { cookie } })).status).toBe(200);
+    expect((await without.ask("/t?tag=x", { method: "POST" })).status).toBe(204);
+    expect(await without.records()).toHaveLength(length);
+    await without.ask(`/t?tag=x&token=${token(9)}`, { headers: { cookie } });
+    expect((await without.records()).at(-1)).toMatchObject({ message: 9, visitor: "" });
     await without.close();
     const plain = await openTestRedirector({ settings: { visitorCookie: true } });
     expect((await plain.ask(path)).headers["set-cookie"]![0]).toMatch(/HttpOnly; SameSite=Lax$/);
