@@ -13,11 +13,13 @@ import { unsubscribe } from "./hits/unsubscribe.ts";
 import { webHit } from "./hits/web-hit.ts";
 import type { TrackingLog } from "./log.ts";
 import { answerLog } from "./log/answer.ts";
+import type { Sending } from "./mirror/sending.ts";
 import type { MirrorSource } from "./mirror/source.ts";
 import { type Route, routeOf } from "./route.ts";
 
 export interface RequestContext extends HitContext {
   readonly mirrors: MirrorSource;
+  readonly sending: Sending;
   readonly access: Access;
   readonly trackingLog: TrackingLog;
   readonly health: HealthOptions;
@@ -56,7 +58,7 @@ function serve(
     case "unsubscribe":
       return unsubscribe(context, request, response, route.token);
     case "mirror":
-      return mirror(context, context.mirrors, request, response, route.token);
+      return mirror(context, context, request, response, route.token);
     case "web":
       return webHit(context, request, response, route.query);
     case "health":

@@ -23,6 +23,7 @@ import { openCookies } from "./hits/cookies.ts";
 import { lineOf } from "./hits/visit.ts";
 import { openTrackingLog } from "./log.ts";
 import { openMirrorCache } from "./mirror/cache.ts";
+import { openSending } from "./mirror/sending.ts";
 import { openMirrorSource } from "./mirror/source.ts";
 import { openPages } from "./pages/pages.ts";
 import { openRequests } from "./requests.ts";
@@ -118,6 +119,7 @@ export function bareStart({
           trackingLog.append(lineOf(request, visit, clock.now(), addresses.of(request)), done);
         },
         mirrors: openMirrorSource({ cache, youngMs: redirector.mirrorCacheMs, web, secret, http, clock, log }),
+        sending: openSending(clock),
         access: openAccess(secret),
         trackingLog,
         health: { host: settings.machine || hostname(), version: readVersion(), clock },

@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { ANONYMOUS, verifyToken } from "../../model/token.ts";
 import { isNot } from "../answers.ts";
+import type { Sending } from "../mirror/sending.ts";
 import type { MirrorSource } from "../mirror/source.ts";
 import type { HitContext } from "./context.ts";
 
@@ -14,7 +15,7 @@ const POLICY =
 
 export async function mirror(
   context: HitContext,
-  source: MirrorSource,
+  { mirrors: source, sending }: { readonly mirrors: MirrorSource; readonly sending: Sending },
   request: IncomingMessage,
   response: ServerResponse,
   token: string,
@@ -28,6 +29,7 @@ export async function mirror(
   if (mirror.kind !== "page") return pages.send(request, response, mirror.kind);
   const { html, delivery, policy, anonymous } = mirror.page;
   if (context.stops().isOver(delivery, context.clock.now())) return pages.send(request, response, "gone");
+  if (!sending.take(response, html.length)) return pages.send(request, response, "later", ["retry-after", "60"]);
   const visitor = context.cookies.visitor(request, anonymous ? ANONYMOUS : token);
   const whose = anonymous ? 0 : message;
   const visit = { kind: "mirror", message: whose, delivery, link: 0, hint: "", visitor, web: null } as const;

@@ -2,7 +2,7 @@
  * Mirror pages on disk, one file each: a line of JSON with what is known of it, then the HTML. Bounded in octets and number; the least recently used go.
  * Nothing here is precious: what cannot be written or read is fetched again.
  */
-import { mkdirSync, readdirSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { readFile, rename, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../base/clock.ts";
@@ -115,7 +115,10 @@ export function openMirrorCache({ folder, mostBytes, clock, log }: MirrorCacheOp
 function readIndex(folder: string, log: Log): Map<string, { readonly bytes: number; readonly fetchedAt: number }> {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const files = readdirSync(folder)
+    const names = readdirSync(folder);
+    // Half-written when a process was killed: nobody counts them.
+    for (const name of names) if (/^\d+\.new$/.test(name)) rmSync(join(folder, name), { force: true });
+    const files = names
       .filter((name) => /^[a-z2-7]{31}\.page$/.test(name))
       .map((name) => {
         const { size, mtimeMs } = statSync(join(folder, name));

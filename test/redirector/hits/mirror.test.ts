@@ -1,8 +1,12 @@
 /** Mirror pages against the real server and a web beside it that is scripted, away, slow or wrong. */
 import { readdirSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { connect } from "node:net";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { MOST_SENDING } from "../../../src/redirector/mirror/sending.ts";
+import { handClock } from "../../support/clock.ts";
 import {
+  link,
   openTestRedirector,
   openTestWeb,
   SECRET,
@@ -143,6 +147,27 @@ describe("there is one", () => {
     ]);
   });
 
+  test("to nobody more while those who do not read theirs hold what memory there is for it", async () => {
+    const clock = handClock(Date.now());
+    const slow = await openTestRedirector({ settings: { web: web.url }, clock });
+    onTestFinished(() => slow.close());
+    say.body = HTML.padEnd(12 * 1024 * 1024);
+    await slow.ask(`/m/${token(1)}`);
+    const readers = Array.from({ length: Math.floor(MOST_SENDING / say.body.length) }, () => {
+      const socket = connect(slow.port, "127.0.0.1").pause();
+      onTestFinished(() => void socket.destroy());
+      socket.write(`GET /m/${token(1)} HTTP/1.1\r\nHost: t\r\n\r\n`);
+      return socket;
+    });
+    await until(async () => (await slow.records()).length > readers.length, { what: "them to hold it" });
+    const turnedAway = async (): Promise<boolean> => (await slow.ask(`/m/${token(1)}`)).status === 503;
+    expect(await turnedAway()).toBe(true);
+    // Everybody else is served.
+    expect((await slow.ask(`/r/${token(1)}/${link()}`)).status).toBe(302);
+    await clock.advance(60_000);
+    await until(async () => !(await turnedAway()), { what: "them to be sent away" });
+  });
+
   test("asked for by many at the same time, fetched once", async () => {
     held = [];
     const answers = Array.from({ length: 20 }, () => server.ask(`/m/${token(1)}`));
@@ -156,7 +181,9 @@ describe("there is one", () => {
     await server.ask(`/m/${token(1)}`);
     const old = new Date(Date.now() - 30 * 86_400_000);
     utimesSync(join(server.folder, "mirror", cached()[0]!), old, old);
+    writeFileSync(join(server.folder, "mirror/17.new"), "half a page");
     await server.restart();
+    expect(cached()).toHaveLength(1);
     say = { ...say, status: 503, body: "busy", type: "application/problem+json" };
     expect(await server.ask(`/m/${token(1)}`)).toMatchObject({ status: 200, body: HTML });
     say = { ...say, status: 200, body: "<p>new", type: "text/html" };
