@@ -2,6 +2,7 @@
 import { appendFileSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type Disk, realDisk } from "../../src/redirector/log/disk.ts";
 import { type LogFolder, LINE, lineOf, makeLogFolder } from "../support/tracking-log.ts";
 
 let folder: LogFolder;
@@ -125,6 +126,23 @@ describe("damage", () => {
     appendFileSync(folder.file(1), lineOf(99));
     await folder.open();
     expect(await folder.pull()).toMatchObject({ hits: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], gaps: 0 });
+  });
+  test("a place the disk cannot read any more costs what stands there", async () => {
+    const bad = { from: 3 * 4096, to: 4 * 4096 };
+    const read: Disk["read"] = (path, from, most) => {
+      if (from < bad.to && from + most > bad.from) throw Object.assign(new Error("EIO: i/o error"), { code: "EIO" });
+      return realDisk.read(path, from, most);
+    };
+    const most = Math.ceil((10 * 4096) / LINE);
+    await folder.open({ disk: { ...realDisk, read: async (...asked) => read(...asked) } });
+    await folder.hits(1, most);
+    const pulled = await folder.pull();
+    expect(pulled).toMatchObject({ gaps: bad.to - bad.from, at: most * LINE });
+    const whole = Array.from({ length: most }, (_, i) => i + 1).filter(
+      (n) => n * LINE <= bad.from || (n - 1) * LINE >= bad.to,
+    );
+    expect(pulled.hits).toEqual(whole);
+    expect(pulled.damaged.length).toBeLessThanOrEqual(2);
   });
   test("megabytes without a line end are given out by pieces", async () => {
     await folder.open();

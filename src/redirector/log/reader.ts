@@ -34,29 +34,55 @@ export async function readPiece(
     return { bytes: NOTHING, next: first, gap: first - after };
   }
   const next = list[i + 1]?.base;
-  const bytes = await read(disk, segment, after, mostRecords);
+  const { bytes, skipped } = await read(disk, segment, after, mostRecords);
   const at = after + bytes.length;
+  if (skipped > 0) return { bytes, next: at + skipped, gap: skipped };
   const behind = bytes.length === 0 || at >= segment.base + segment.bytes;
   // Behind its end, or behind what is left of it.
   if (next !== undefined && behind) return { bytes, next, gap: next - at };
   return { bytes, next: at, gap: 0 };
 }
 
-async function read(disk: Disk, segment: Segment, after: number, mostRecords: number): Promise<Buffer> {
+/** What there is, and how much behind it the disk cannot read. */
+interface Got {
+  readonly bytes: Buffer;
+  readonly skipped: number;
+}
+
+async function read(disk: Disk, segment: Segment, after: number, mostRecords: number): Promise<Got> {
   const from = after - segment.base;
   const there = Math.min(segment.bytes - from, MOST_PIECE);
-  if (there <= 0) return NOTHING;
-  const bytes = await disk.read(segment.path, from, there).catch((error: NodeJS.ErrnoException) => {
-    // Somebody removed it, or retention did so this instant.
-    if (error.code === "ENOENT") return NOTHING;
-    throw error;
-  });
+  if (there <= 0) return { bytes: NOTHING, skipped: 0 };
+  const got = await disk.read(segment.path, from, there).then(
+    (bytes) => ({ bytes, skipped: 0 }),
+    (error: NodeJS.ErrnoException) => {
+      // Somebody removed it, or retention did so this instant.
+      if (error.code === "ENOENT") return { bytes: NOTHING, skipped: 0 };
+      if (error.code === "EIO") return readPages(disk, segment.path, from, there);
+      throw error;
+    },
+  );
   let end = 0;
   for (let n = 0; n < mostRecords; n++) {
-    const at = bytes.indexOf(LF, end);
+    const at = got.bytes.indexOf(LF, end);
     if (at < 0) break;
     end = at + 1;
   }
-  if (end > 0) return bytes.subarray(0, end);
-  return bytes;
+  return end > 0 && end < got.bytes.length ? { bytes: got.bytes.subarray(0, end), skipped: 0 } : got;
+}
+
+const PAGE = 4096;
+
+/** Of a disk with a bad place: what stands before it; where that is nothing, the place is skipped, so that the rest goes on. */
+async function readPages(disk: Disk, path: string, from: number, there: number): Promise<Got> {
+  const pages: Buffer[] = [];
+  for (let at = from; at < from + there;) {
+    const most = Math.min(PAGE - (at % PAGE), from + there - at);
+    const page = await disk.read(path, at, most).catch(() => null);
+    if (page === null && pages.length === 0) return { bytes: NOTHING, skipped: most };
+    if (page === null || page.length === 0) break;
+    pages.push(page);
+    at += page.length;
+  }
+  return { bytes: Buffer.concat(pages), skipped: 0 };
 }
