@@ -12,10 +12,10 @@ export function loadTrackingSecret(
   const fallback = "keys/tracking.secret";
   const secret = loadSecretFile({ named: tracking.secretFile, fallback, setting: "tracking.secretFile", dataDir }, log);
   // It is sent as a bearer token (RFC 6750 §2.1): another text would be refused by who has the same.
-  if (!/^[!-~]{1,1000}$/.test(secret.toString("latin1")))
+  if (!/^[!-~]{1,200}$/.test(secret.toString("latin1")))
     throw new Fault(
       "KEY_UNREADABLE",
-      `${tracking.secretFile || fallback}: a tracking secret is at most 1,000 characters of ASCII without spaces`,
+      `${tracking.secretFile || fallback}: a tracking secret is at most 200 characters of ASCII without spaces`,
     );
   return secret;
 }

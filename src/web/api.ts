@@ -40,7 +40,9 @@ export async function buildApi(deps: ApiDeps): Promise<Server> {
     bodyLimitBytes: settings.web.bodyLimitBytes,
     streamed: LIST_TYPES,
     explain: explainDatabase,
-    report: (err, request) => log.error({ err, ...request }, "a request failed"),
+    // Who reads the log is not to unsubscribe readers: a mirror page is asked for by their token.
+    report: (err, { url, ...request }) =>
+      log.error({ err, ...request, url: url.replace(/^\/v1\/mirror\/.*/, "/v1/mirror/…") }, "a request failed"),
   });
   const document = await openDocument(server, {
     title: "Postilion",

@@ -34,15 +34,17 @@ test.each<[string, object]>([
   expect(problems).toEqual([path]);
 });
 
-test.each(["with a space in it 0123456789 0123456789", "two\nlines of 0123456789012345678901234567", "ü".repeat(40)])(
-  "a secret that no header holds is a fault at the start: %j",
-  (secret) => {
-    const folder = mkdtempSync(join(tmpdir(), "postilion-secret-"));
-    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-    const secretFile = join(folder, "secret");
-    writeFileSync(secretFile, secret, { mode: 0o600 });
-    const load = (): unknown => loadTrackingSecret(parseSettings({ dataDir: folder, tracking: { secretFile } }));
-    expect(load).toThrow(expect.objectContaining({ code: "KEY_UNREADABLE" }));
-    expect(load).not.toThrow(secret);
-  },
-);
+test.each([
+  "with a space in it 0123456789 0123456789",
+  "two\nlines of 0123456789012345678901234567",
+  "ü".repeat(40),
+  "x".repeat(201),
+])("a secret that no header holds is a fault at the start: %j", (secret) => {
+  const folder = mkdtempSync(join(tmpdir(), "postilion-secret-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const secretFile = join(folder, "secret");
+  writeFileSync(secretFile, secret, { mode: 0o600 });
+  const load = (): unknown => loadTrackingSecret(parseSettings({ dataDir: folder, tracking: { secretFile } }));
+  expect(load).toThrow(expect.objectContaining({ code: "KEY_UNREADABLE" }));
+  expect(load).not.toThrow(secret);
+});

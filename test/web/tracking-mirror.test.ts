@@ -1,6 +1,7 @@
 /** A message as a web page: who may ask, which tokens are believed, and that it is what the reader has. */
+import { inspect } from "node:util";
 import { expect, test } from "vitest";
-import { silentLog } from "../../src/base/log.ts";
+import { type Log, silentLog } from "../../src/base/log.ts";
 import { volumeOfId } from "../../src/db/volumes.ts";
 import type { Content, Tracking } from "../../src/model/delivery.ts";
 import { verifyLink } from "../../src/model/link.ts";
@@ -14,12 +15,22 @@ const SECRET = "mirror-secret".padEnd(40, "x");
 const OLD = { id: 1, secret: Buffer.alloc(32, 1) };
 const NEW = { id: 2, secret: Buffer.alloc(32, 2) };
 let ring = [NEW, OLD];
+let broken = false;
+const logged: string[] = [];
+const listening: Log = {
+  ...silentLog,
+  error: (fields, text) => void logged.push(`${text} ${inspect(fields)}`),
+};
 const api = await openTestApi(
   { tracking: { url: "https://t.example.com" } },
-  { servers: { secret: () => Buffer.from(SECRET), tokenKeys: () => ring } },
-  silentLog,
+  { servers: { secret: () => Buffer.from(SECRET), tokenKeys } },
+  listening,
 );
 const { sql } = api.db;
+function tokenKeys(): typeof ring {
+  if (broken) throw new Error("broken");
+  return ring;
+}
 
 const ask = (token: string, secret: string | null = SECRET): Promise<Answer> =>
   api.call("GET", `/v1/mirror/${encodeURIComponent(token)}`, undefined, { token: secret });
@@ -84,6 +95,14 @@ test("a token that is not genuine: 404, the same as for a message that is not th
   expect(new Set(answers.map(({ status, text }) => `${status} ${text}`)).size).toBe(1);
   expect(answers[0]).toMatchObject({ status: 404, body: { detail: "there is no such message" } });
   expect((await ask("a".repeat(101))).status).toBe(400);
+});
+
+test("what fails is told in the log without the reader's token, which would unsubscribe them", async () => {
+  const { token } = await message();
+  broken = true;
+  expect((await ask(token)).status).toBe(500);
+  broken = false;
+  expect(logged.splice(0).join("\n")).toMatch(/^a request failed (?![^]*[a-z2-7]{31})[^]*mirror\/…/);
 });
 
 test("the keys of now count: a retired one opens nothing", async () => {

@@ -5,7 +5,7 @@
  */
 import type { Clock } from "../../base/clock.ts";
 import type { Log } from "../../base/log.ts";
-import type { HttpClient } from "../../http/client.ts";
+import type { HttpAnswer, HttpClient } from "../../http/client.ts";
 import type { MirrorCache, MirrorPage } from "./cache.ts";
 
 export type Mirror =
@@ -33,7 +33,7 @@ export interface MirrorSourceOptions {
 const FETCH_MS = 3_000;
 const MOST_BYTES = 16 * 1024 * 1024;
 const MOST_FETCHES = 32;
-/** How long web is left alone after it did not answer. */
+/** How long web is left alone after it did not answer; at the most, after it said that it cannot. */
 const PAUSE_MS = 2_000;
 
 export function openMirrorSource(options: MirrorSourceOptions): MirrorSource {
@@ -62,8 +62,7 @@ export function openMirrorSource(options: MirrorSourceOptions): MirrorSource {
       await cache.drop(token);
       return { kind: status === 404 ? "unknown" : "gone" };
     }
-    // Busy, it said so itself and is not to be left alone for it.
-    if (status !== 503) awayUntil = clock.monotonic() + PAUSE_MS;
+    awayUntil = clock.monotonic() + pauseOf(answer);
     if (!away) {
       const why = answer.kind === "answer" ? `status ${status}` : answer.text;
       log.warn({ why }, "web gives no mirror pages; those that are cached are shown");
@@ -85,6 +84,13 @@ export function openMirrorSource(options: MirrorSourceOptions): MirrorSource {
       return mirror.kind === "away" && kept !== null ? { kind: "page", page: kept } : mirror;
     },
   };
+}
+
+/** Busy, it says how long it wants to be left alone (RFC 9110 §10.2.3); readers do not wait for it meanwhile. */
+function pauseOf(answer: HttpAnswer): number {
+  if (answer.kind !== "answer" || answer.status !== 503) return PAUSE_MS;
+  const seconds = Number(answer.headers["retry-after"]);
+  return seconds > 0 ? Math.min(seconds * 1000, PAUSE_MS) : 0;
 }
 
 function isHtml(headers: Readonly<Record<string, string>>): boolean {

@@ -72,6 +72,18 @@ describe("there is no page", () => {
       expect(await server.ask(`/m/${token(1)}`)).toMatchObject({ status: 503, headers: { "retry-after": "60" } });
     expect(await server.records()).toEqual([]);
   });
+  test("when web is busy: it is left alone as long as it asks for", async () => {
+    const clock = handClock(Date.now());
+    const other = await openTestRedirector({ settings: { web: web.url }, clock });
+    onTestFinished(() => other.close());
+    Object.assign(say, { status: 503, type: "application/problem+json", headers: { "retry-after": "1" } });
+    for (let i = 1; i <= 5; i++) expect((await other.ask(`/m/${token(i)}`)).status).toBe(503);
+    expect(asked).toHaveLength(1);
+    await clock.advance(1000);
+    say.headers = {};
+    for (let i = 1; i <= 5; i++) await other.ask(`/m/${token(i)}`);
+    expect(asked).toHaveLength(6);
+  });
   test.each<[string, () => void]>([
     ["a redirect", () => Object.assign(say, { status: 302, headers: { location: "http://evil.example/" } })],
     ["an error", () => Object.assign(say, { status: 500 })],
