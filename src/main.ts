@@ -148,6 +148,15 @@ function commandLine(): Command {
     });
   const bounce = program.command("bounce").description("what failures mean, and what comes back by mail");
   bounce
+    .command("classify <files...>")
+    .description("what mails are (of folders all below them) and what they say of each recipient; needs no database")
+    .option("--json", "a JSON object a mail")
+    .action(async (files: string[], { json }: { json?: boolean }) => {
+      process.exitCode = await (
+        await import("./cli/bounce-classify.ts")
+      ).bounceClassify(config(), files, json === true);
+    });
+  bounce
     .command("replies <file.jsonl>")
     .description("classify SMTP replies, a JSON object with id and reply a line; needs no database")
     .option("--json", "a JSON object a line")

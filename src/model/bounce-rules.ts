@@ -57,7 +57,9 @@ export interface BounceTable {
   readonly version: string;
   /** The first rule that matches, null for none. */
   find(said: Statement): BounceRule | null;
-  /** The verdict of that rule; of a text that no rule knows: soft, unreachable, rule ''. */
+  /** Of what no rule knows: soft, unreachable, rule ''. */
+  readonly unknown: Verdict;
+  /** The verdict of the rule that matches, or `unknown`. */
   judge(said: Statement): Verdict;
 }
 
@@ -114,13 +116,15 @@ export function compileBounceRules(rules: BounceRules): BounceTable {
     return null;
   }
 
+  const unknown: Verdict = { ...UNKNOWN, version };
   return {
     rules,
     version,
     find,
+    unknown,
     judge(said) {
       const rule = find(said);
-      return rule === null ? { ...UNKNOWN, version } : verdictOf(rule, version);
+      return rule === null ? unknown : verdictOf(rule, version);
     },
   };
 }

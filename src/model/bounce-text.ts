@@ -90,7 +90,11 @@ export function expandPattern(text: string): string[] {
       throw new RangeError(`${JSON.stringify(text)} stands for more than ${EXPANDED_MOST} texts`);
     patterns = patterns.flatMap((before) => choices.map((choice) => before + choice));
   }
-  return [...new Set(patterns.map(foldPattern))];
+  // Between words a star is words, or none: `mailbox * full` is also `mailbox full`.
+  const gaps = patterns.flatMap((pattern) =>
+    pattern.includes(" * ") ? [pattern, pattern.replaceAll(" * ", " ")] : [pattern],
+  );
+  return [...new Set(gaps.map(foldPattern))];
 }
 
 /**

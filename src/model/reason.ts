@@ -17,6 +17,7 @@ export const REASONS = [
   "unreachable",
   // Only of mail that comes back.
   "complaint",
+  "unsubscribed",
   "auth-report",
   "out-of-office",
   "challenge",

@@ -21,6 +21,7 @@ export const SAID_SOURCES = [
   "delay",
   "delivery",
   "complaint",
+  "unsubscribe",
   "auth-report",
   "auto-reply",
   "challenge",

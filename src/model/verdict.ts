@@ -56,6 +56,7 @@ const CATEGORY_OF: Readonly<Record<Reason, Category>> = {
   refused: "refused",
   unreachable: "unreachable",
   complaint: "feedback_loop",
+  unsubscribed: "feedback_loop",
   "auth-report": "auth_report",
   "out-of-office": "out_of_office",
   challenge: "challenge_response",

@@ -67,6 +67,45 @@ describe("bounce replies", () => {
   });
 });
 
+describe("bounce classify", () => {
+  const mails = join(import.meta.dirname, "../inmail/fixtures");
+
+  test("a line a mail, in the order of the files, named relative to the folder", () => {
+    const { code, out } = call("classify", "--json", mails);
+    expect(code).toBe(0);
+    const lines = out
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { file: string; kind: string; results: unknown[] });
+    expect(lines.map(({ file }) => file)).toEqual(lines.map(({ file }) => file).toSorted());
+    expect(lines.find(({ file }) => file === "qmail.eml")).toMatchObject({
+      kind: "bounce",
+      results: [
+        {
+          recipient: "ann@example.net",
+          type: "hard",
+          category: "user_unknown",
+          reason: "user-unknown",
+          action: "failed",
+        },
+        { recipient: "bob@example.org", type: "soft", category: "invalid_domain", status: "5.1.2" },
+        { recipient: "cas@example.com", type: "soft", category: "unreachable", status: "4.4.2" },
+      ],
+    });
+    expect(lines.find(({ file }) => file === "person.eml")).toEqual({
+      file: "person.eml",
+      kind: "person",
+      results: [],
+    });
+    expect(lines.find(({ file }) => file === "complaint-redacted.eml")?.results).toMatchObject([{ recipient: null }]);
+  });
+
+  test("single files, as a table for people; one that is not there is a mistake of the command", () => {
+    expect(call("classify", join(mails, "exim.eml")).out).toMatch(/exim.eml +bounce +ann@example.net +soft +refused/);
+    expect(call("classify", "nowhere")).toMatchObject({ code: 2, err: expect.stringContaining("nowhere") });
+  });
+});
+
 describe("bounce rules check", () => {
   test("those that come along are right; a file is checked as the operator's", () => {
     expect(call("rules", "check")).toMatchObject({ code: 0, out: expect.stringContaining("nothing is wrong") });
