@@ -46,7 +46,7 @@ const certificate = z.strictObject({
   keyFile: z.string().describe("Its private key (PEM)"),
 });
 
-export const CLIENT_ADDRESSES = ["full", "short", "none"] as const;
+const CLIENT_ADDRESSES = ["full", "short", "none"] as const;
 
 export const redirectorSettingsSchema = z
   .strictObject({
@@ -118,4 +118,3 @@ export const workflowSettingsSchema = z
 
 export type TrackingSettings = z.output<typeof trackingSettingsSchema>;
 export type RedirectorSettings = z.output<typeof redirectorSettingsSchema>;
-export type WorkflowSettings = z.output<typeof workflowSettingsSchema>;

@@ -48,7 +48,7 @@ export interface LinkSum {
   machine: number;
 }
 
-export const DELIVERY_SUMS = [
+const DELIVERY_SUMS = [
   "recipient_open",
   "opens",
   "recipient_click",

@@ -18,7 +18,7 @@ import type { TokenKey, TokenKeyRing } from "./token.ts";
  * `click` a link of the content; `open` the open pixel (no URL); `trap` a link no person can see: only a machine follows it. A number once
  * given to a word is never given to another: old mail is clicked for years.
  */
-export const LINK_KINDS = ["click", "open", "trap"] as const;
+const LINK_KINDS = ["click", "open", "trap"] as const;
 export type LinkKind = (typeof LINK_KINDS)[number];
 
 export interface Link {

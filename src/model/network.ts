@@ -29,6 +29,18 @@ export function networkFinder<T>(blocks: readonly (readonly [network: string, va
   };
 }
 
+/** Of a machine's own, of a home, a company, a carrier or a cluster (RFC 6890 §2.2): no reader's address on the Internet, but that of a proxy before us. */
+const PRIVATE = networkFinder(
+  "10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.168.0.0/16 ::/48 fc00::/7 fe80::/10"
+    .split(" ")
+    .map((network) => [network, true] as const),
+);
+
+/** Whole or shortened. */
+export function isPrivate(ip: string): boolean {
+  return PRIVATE(ip) === true;
+}
+
 /** Blocks of this kind are apart or one within the other: from the last that begins before the address outwards. */
 function find<T>(blocks: readonly Block<T>[], number: number): T | null {
   let low = 0;

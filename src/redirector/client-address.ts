@@ -6,7 +6,9 @@
 import type { IncomingMessage } from "node:http";
 import { BlockList, isIP, type Socket } from "node:net";
 import { Fault } from "../base/faults.ts";
+import { type Log, silentLog } from "../base/log.ts";
 import type { RedirectorSettings } from "../config/tracking-settings.ts";
+import { isPrivate } from "../model/network.ts";
 
 export interface ClientAddresses {
   /** As much as the settings let through; '' for nothing. */
@@ -20,27 +22,41 @@ const MOST_FORWARDED = 1000;
 export function openClientAddresses(
   proxies: readonly string[],
   keep: RedirectorSettings["clientAddress"],
+  log: Log = silentLog,
 ): ClientAddresses {
   const trusted = blockList(proxies);
   const isTrusted = (address: string): boolean => trusted.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
   const told = (address: string): string => (keep === "short" ? shortened(address) : address);
+  let wondered = false;
   /** Asked once a connection. */
   const known = new WeakMap<Socket, { readonly told: string; readonly trusted: boolean }>();
 
-  function peer(socket: Socket): { readonly told: string; readonly trusted: boolean } {
+  function peer(request: IncomingMessage): { readonly told: string; readonly trusted: boolean } {
+    const { socket } = request;
     let entry = known.get(socket);
     if (entry === undefined) {
       const address = plain(socket.remoteAddress ?? "");
       entry = { told: told(address), trusted: proxies.length > 0 && address !== "" && isTrusted(address) };
       known.set(socket, entry);
+      if (!entry.trusted && isPrivate(address) && request.headers["x-forwarded-for"] !== undefined) wonder(address);
     }
     return entry;
+  }
+
+  /** Said once: by whoever comes from the Internet it cannot be brought about. */
+  function wonder(proxy: string): void {
+    if (!wondered)
+      log.warn(
+        { proxy },
+        "a proxy passes on readers' addresses and is none of redirector.trustedProxies: all hits seem to be its own",
+      );
+    wondered = true;
   }
 
   return {
     of(request) {
       if (keep === "none") return "";
-      const entry = peer(request.socket);
+      const entry = peer(request);
       if (!entry.trusted) return entry.told;
       const header = request.headers["x-forwarded-for"];
       const text = Array.isArray(header) ? header.join(",") : (header ?? "");

@@ -68,7 +68,7 @@ export function bareStart({
       mark: ringMark,
     });
     releasers.add(() => keys.close());
-    const addresses = openClientAddresses(redirector.trustedProxies, redirector.clientAddress);
+    const addresses = openClientAddresses(redirector.trustedProxies, redirector.clientAddress, log);
     const certificates = redirector.tls.length > 0 ? openCertificates(redirector.tls, clock, log) : null;
     releasers.add(() => certificates?.close());
     const metrics = openMetrics("redirector");

@@ -6,7 +6,7 @@
  * Asked about every hit, so it is a table of plain numbers: a user agent and a network have one place in it, and who comes to a place that
  * somebody busy has is not watched. It lives in this process alone: after a restart a sweep is found again a hundred hits later.
  */
-import { addressNumber } from "../model/network.ts";
+import { addressNumber, isPrivate } from "../model/network.ts";
 
 export const SWEEP_MS = 10_000;
 export const SWEEP_HITS = 100;
@@ -63,7 +63,8 @@ export function openSweeps(places: number = 16_384): Sweeps {
 /** Networks are apart from each other for all practical purposes: IPv6 ones above all IPv4 ones, folded to 29 bits. */
 function keyOf(ip: string, userAgent: number): number | null {
   const number = ip === "" ? null : addressNumber(ip);
-  if (number === null) return null;
+  // Behind a proxy that was not told of (redirector.trustedProxies) all readers have one address: they are no sweep.
+  if (number === null || isPrivate(ip)) return null;
   const network = ip.includes(":") ? 0x1000000 + (number % 0x1ffffffb) : Math.floor(number / 256);
   return network * 0x400000 + (userAgent % 0x400000);
 }

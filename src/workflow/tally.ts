@@ -34,7 +34,7 @@ export interface Tally {
   readonly visitors: readonly VisitorClicks[];
 }
 
-export const REPEATED_MS = 60_000;
+const REPEATED_MS = 60_000;
 const PERIOD_MS = 300_000;
 
 /** @param visitors those known of the deliveries and visitors there will be; changed. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { describe, expect, test } from "vitest";
+import { type Log, silentLog } from "../../src/base/log.ts";
 import { openClientAddresses, shortened } from "../../src/redirector/client-address.ts";
 
 /** A request over a connection of its own. */
@@ -30,6 +31,17 @@ describe("a header is not believed", () => {
   test("when no proxy is trusted", () => {
     expect(of("10.1.2.3", "203.0.113.9", [])).toBe("10.1.2.3");
   });
+});
+
+test("a proxy before us that is not trusted is told of, once; a stranger who says so is not", () => {
+  const told: object[] = [];
+  const log: Log = { ...silentLog, warn: (fields) => void told.push(fields) };
+  const addresses = openClientAddresses(["10.0.0.0/8"], "short", log);
+  for (const remote of ["203.0.113.9", "10.1.2.3"]) addresses.of(from(remote, "198.51.100.7"));
+  addresses.of(from("127.0.0.1"));
+  expect(told).toEqual([]);
+  for (let i = 0; i < 3; i++) addresses.of(from("::ffff:127.0.0.1", "198.51.100.7"));
+  expect(told).toEqual([{ proxy: "127.0.0.1" }]);
 });
 
 describe("a trusted proxy's is", () => {

@@ -34,6 +34,23 @@ test("cannot be told without an address or a message", () => {
   expect(known(500, 5, { of: () => 0 })).toEqual([]);
 });
 
+test("is not what comes by a proxy nobody told of: there all readers have one address", () => {
+  for (const ip of [
+    "127.0.0.1",
+    "127.0.0.0",
+    "10.1.2.0",
+    "192.168.0.7",
+    "100.64.1.1",
+    "::1",
+    "::",
+    "fd00:1:2::",
+    "fe80::1",
+  ])
+    expect([ip, known(500, 5, { ip: () => ip })]).toEqual([ip, []]);
+  for (const ip of ["11.1.2.0", "100.128.0.1", "172.32.0.1", "2001:db8:1::"])
+    expect([ip, known(500, 5, { ip: () => ip }).length > 0]).toEqual([ip, true]);
+});
+
 test("begins when it began, and ends with it", () => {
   const sweeps = openSweeps();
   for (let i = 0; i < 99; i++) sweeps.hit("198.51.100.1", 7, i + 1, NOW + 1000 + i);

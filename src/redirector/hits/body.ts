@@ -8,9 +8,9 @@ export interface Body {
   readonly whole: boolean;
 }
 
-export const MOST_BODY = 16_384;
+const MOST_BODY = 16_384;
 /** A gateway that posts 26 octets has them sent by then. */
-export const BODY_MS = 3_000;
+const BODY_MS = 3_000;
 
 /** null: the client went away before it had said all. */
 export function readBody(request: IncomingMessage, clock: Clock): Promise<Body | null> {

@@ -15,7 +15,7 @@ export interface Piece {
 }
 
 /** Octets of one answer; a reader asks again. */
-export const MOST_PIECE = 4 * 1024 * 1024;
+const MOST_PIECE = 4 * 1024 * 1024;
 const NOTHING = Buffer.alloc(0);
 const LF = 10;
 
