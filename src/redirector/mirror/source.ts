@@ -1,5 +1,5 @@
 /**
- * Where a mirror page comes from: the cache while it is young; else web, asked once at a time for each message and not by too many at once; and when
+ * Where a mirror page comes from: the cache while it is young; else web, asked once at a time for each message and not for too many at once; and when
  * web does not answer, the cache again however old it is. After a failure web is left alone for a moment, so that readers do not wait
  * for it one after the other.
  */
@@ -38,12 +38,23 @@ const PAUSE_MS = 2_000;
 
 export function openMirrorSource(options: MirrorSourceOptions): MirrorSource {
   const { cache, clock, log, http } = options;
+  /** Looked for at this moment: however many ask for one page, it is read once and stands in memory once. */
   const coming = new Map<string, Promise<Mirror>>();
+  let fetching = 0;
   let awayUntil = 0;
   let away = false;
 
   async function fetch(token: string): Promise<Mirror> {
-    if (clock.monotonic() < awayUntil) return { kind: "away" };
+    if (clock.monotonic() < awayUntil || fetching >= MOST_FETCHES) return { kind: "away" };
+    fetching++;
+    try {
+      return await ask(token);
+    } finally {
+      fetching--;
+    }
+  }
+
+  async function ask(token: string): Promise<Mirror> {
     const answer = await http.ask({
       url: `${options.web}/v1/mirror/${token}`,
       headers: { authorization: `Bearer ${options.secret.toString("utf8")}`, accept: "text/html" },
@@ -71,17 +82,21 @@ export function openMirrorSource(options: MirrorSourceOptions): MirrorSource {
     return { kind: "away" };
   }
 
+  async function find(token: string): Promise<Mirror> {
+    const kept = await cache.get(token);
+    if (kept !== null && clock.now() - kept.fetchedAt < options.youngMs) return { kind: "page", page: kept };
+    const mirror = await fetch(token);
+    return mirror.kind === "away" && kept !== null ? { kind: "page", page: kept } : mirror;
+  }
+
   return {
-    async page(token) {
-      const kept = await cache.get(token);
-      if (kept !== null && clock.now() - kept.fetchedAt < options.youngMs) return { kind: "page", page: kept };
+    page(token) {
       let one = coming.get(token);
-      if (one === undefined && coming.size < MOST_FETCHES) {
-        one = fetch(token).finally(() => coming.delete(token));
+      if (one === undefined) {
+        one = find(token).finally(() => coming.delete(token));
         coming.set(token, one);
       }
-      const mirror: Mirror = (await one) ?? { kind: "away" };
-      return mirror.kind === "away" && kept !== null ? { kind: "page", page: kept } : mirror;
+      return one;
     },
   };
 }
