@@ -115,8 +115,9 @@ async function fillLedger(
   for (let i = 0; i < DELIVERIES; i++) {
     const firstId = first + i * each;
     const [delivery] = await sql<{ id: number }[]>`
-      insert into delivery (content_hash, from_address, volume, state, priority, affinity, in_doubt, retry, validity)
-      values ('\\x00', 'a@b.example', ${volume!.id}, 'finished', 2, 'default', 'retry', '{300}', 432000) returning id`;
+      insert into delivery (content_hash, from_address, volume, state, priority, affinity, in_doubt, retry, validity, finished_at)
+      values ('\\x00', 'a@b.example', ${volume!.id}, 'finished', 2, 'default', 'retry', '{300}', 432000, now() - interval '2 hours')
+      returning id`;
     await sql`
       insert into ${sql(`message_${volume!.id}`)} (id, delivery_id, status, address)
       select id, ${delivery!.id}, 2, 'reader' || id || '@example.com' from generate_series(${firstId}::bigint, ${firstId + each - 1}::bigint) id`;

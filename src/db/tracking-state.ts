@@ -13,7 +13,7 @@ export interface Reaction {
   readonly messageId: number;
   /** 0: the message is not kept any more, and no hit has named its delivery yet. */
   deliveryId: number;
-  /** When its server accepted the message; 0: not known yet; NEVER_KNOWN. */
+  /** When its server accepted the message; 0: not in the ledger yet; NEVER_KNOWN, NOT_ASKED. */
   sentAt: number;
   openedAt: number;
   machineOpenedAt: number;
@@ -26,7 +26,10 @@ export interface Reaction {
   personClicks: number;
 }
 
+/** It will not be in the ledger any more. */
 export const NEVER_KNOWN = -1;
+/** Nobody had to ask: all hits so far came after the delivery had ended. */
+export const NOT_ASKED = -2;
 /** Bits of column `reaction.flags`. */
 export const OPTED_OUT = 1;
 export const TRAPPED = 2;
@@ -60,38 +63,59 @@ export interface KnownMessage {
   readonly id: number;
   readonly deliveryId: number;
   readonly address: string;
-  /** Epoch ms, 0: not known (yet). */
-  readonly sentAt: number;
 }
-
-const UNDEFINED_TABLE = "42P01";
-/** The dialogue ended with the final dot: from here on the reader may have it. */
-const SENT = [EVENT_TYPES.indexOf("sent"), EVENT_TYPES.indexOf("in-doubt")];
 
 /** The messages that are still in the ledger, by id. */
 export async function readMessages(sql: Sql, ids: readonly number[]): Promise<Map<number, KnownMessage>> {
-  const found = new Map<number, KnownMessage>();
-  for (const [volume, some] of Map.groupBy(ids, volumeOfId)) {
-    if (volume < 1 || volume > 2_097_151) continue;
-    for (const message of await readLeaf(sql, volume, some)) found.set(message.id, message);
-  }
-  return found;
+  const rows = await byVolume(
+    ids,
+    (volume, some) => sql<KnownMessage[]>`
+      select id, delivery_id as "deliveryId", address from ${sql(leafName("message", volume))}
+      where id = any(${some as number[]}::bigint[])`,
+  );
+  return new Map(rows.map((message) => [message.id, message]));
 }
 
-/** A volume that was dropped has none. */
-async function readLeaf(sql: Sql, volume: number, ids: readonly number[]): Promise<KnownMessage[]> {
-  try {
-    return await sql<KnownMessage[]>`
-      select m.id, m.delivery_id as "deliveryId", m.address, coalesce(e.sent_at, 0) as "sentAt"
-      from ${sql(leafName("message", volume))} m left join (
-        select message_id, round(extract(epoch from min(at)) * 1000)::float8 as sent_at from ${sql(leafName("event", volume))}
-        where message_id = any(${ids as number[]}::bigint[]) and type = any(${SENT}::smallint[]) group by 1
-      ) e on e.message_id = m.id
-      where m.id = any(${ids as number[]}::bigint[])`;
-  } catch (error) {
-    if ((error as { code?: string }).code === UNDEFINED_TABLE) return [];
-    throw error;
+/** The dialogue ended with the final dot: from here on the reader may have it. */
+const SENT = [EVENT_TYPES.indexOf("sent"), EVENT_TYPES.indexOf("in-doubt")];
+
+/** When messages were sent, epoch ms, of those of which it is known. */
+export async function readSent(sql: Sql, ids: readonly number[]): Promise<Map<number, number>> {
+  const rows = await byVolume(
+    ids,
+    (volume, some) => sql<{ id: number; at: number }[]>`
+      select message_id as id, round(extract(epoch from min(at)) * 1000)::float8 as at from ${sql(leafName("event", volume))}
+      where message_id = any(${some as number[]}::bigint[]) and type = any(${SENT}::smallint[]) group by 1`,
+  );
+  return new Map(rows.map(({ id, at }) => [id, at]));
+}
+
+/** When deliveries ended, epoch ms, of those that have. */
+export async function readEnded(sql: Sql, ids: readonly number[]): Promise<Map<number, number>> {
+  if (ids.length === 0) return new Map();
+  const rows = await sql<{ id: number; at: number }[]>`
+    select id, round(extract(epoch from finished_at) * 1000)::float8 as at from delivery
+    where id = any(${ids as number[]}::bigint[]) and finished_at is not null`;
+  return new Map(rows.map(({ id, at }) => [id, at]));
+}
+
+const UNDEFINED_TABLE = "42P01";
+
+/** A question to the leaf of each volume; one that was dropped has nothing to say. */
+async function byVolume<T>(
+  ids: readonly number[],
+  ask: (volume: number, ids: readonly number[]) => Promise<T[]>,
+): Promise<T[]> {
+  const found: T[] = [];
+  for (const [volume, some] of Map.groupBy(ids, volumeOfId)) {
+    if (volume < 1 || volume > 2_097_151) continue;
+    try {
+      for (const row of await ask(volume, some)) found.push(row);
+    } catch (error) {
+      if ((error as { code?: string }).code !== UNDEFINED_TABLE) throw error;
+    }
   }
+  return found;
 }
 
 /** A hit that was counted before and may turn out to be a machine's. */

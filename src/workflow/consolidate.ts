@@ -6,12 +6,14 @@
  * A record the database or this program cannot take (there should be none) does not stop its log: its batch is cut in halves until it stands
  * alone, and it is set aside with its place. Only a few at a time: if everything is refused, the fault is not in the records.
  */
+import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { Sql } from "../db/sql.ts";
 import { type Batch, commitBatch, fenceBehind } from "../db/tracking-commit.ts";
 import { type Fence, logPosition, readFence, turnBack } from "../db/tracking-sources.ts";
 import { openAgents } from "./agents.ts";
 import { countHits } from "./count.ts";
+import { openEndedDeliveries } from "./ended.ts";
 import { readKnown, type UnderWay } from "./known.ts";
 import { openMonths } from "./months.ts";
 import { advanceOf, batchesOf, behind, halves, type Piece, setAside } from "./piece.ts";
@@ -32,6 +34,7 @@ export interface Consolidator {
 export interface ConsolidatorDeps {
   readonly sql: Sql;
   readonly log: Log;
+  readonly clock: Clock;
   /** As it was raised. */
   readonly fence: Fence;
   /** User agents that are remembered. */
@@ -65,6 +68,7 @@ export function openConsolidator(deps: ConsolidatorDeps): Consolidator {
   const agents = openAgents(sql, deps.agents ?? 20_000);
   const sweeps = openSweeps();
   const months = openMonths(sql);
+  const endedDeliveries = openEndedDeliveries(sql, deps.clock);
   /** null: a commit went out whose answer was not heard. */
   let fence: Fence | null = deps.fence;
   /** At most one, and nothing is sent before its end is known. */
@@ -111,7 +115,7 @@ export function openConsolidator(deps: ConsolidatorDeps): Consolidator {
   async function prepare(piece: Piece, underWay: UnderWay | null, nextId: number): Promise<Prepared> {
     const hits = piece.records.map(({ record }) => record);
     await months.make(hits.map(({ at }) => at));
-    const known = await readKnown(sql, agents, hits, underWay);
+    const known = await readKnown({ sql, agents, ended: endedDeliveries }, hits, underWay);
     const counted = countHits(hits, known, sweeps, nextId);
     return {
       underWay: { ...counted, reactions: known.reactions },

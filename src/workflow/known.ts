@@ -9,16 +9,20 @@ import {
   type EarlierHit,
   type KnownMessage,
   NEVER_KNOWN,
+  NOT_ASKED,
   type Reaction,
   readEarlier,
   readMessages,
   readReactions,
+  readSent,
   readVisitors,
   type VisitorClicks,
 } from "../db/tracking-state.ts";
 import { BURST_MS } from "../model/burst.ts";
 import { TRACKING_KINDS, type TrackingRecord } from "../model/tracking.ts";
+import { isEarly } from "../model/visitor.ts";
 import type { Agent, Agents } from "./agents.ts";
+import type { EndedDeliveries } from "./ended.ts";
 
 /** A batch that is being committed: what will be there when it is. */
 export interface UnderWay {
@@ -41,26 +45,43 @@ export interface Known {
   readonly visitors: VisitorClicks[];
 }
 
+/** What a batch says of a message. */
+interface Named {
+  /** The delivery a hit names, 0 for none. */
+  delivery: number;
+  /** Of the first hit, epoch ms. */
+  at: number;
+}
+
 interface Wanted {
-  /** Messages, with the delivery a hit names. */
-  readonly messages: Map<number, number>;
+  readonly messages: Map<number, Named>;
   readonly optOuts: Set<number>;
 }
 
 function wantedOf(hits: readonly TrackingRecord[]): Wanted {
-  const messages = new Map<number, number>();
+  const messages = new Map<number, Named>();
   const optOuts = new Set<number>();
-  for (const { message, delivery, kind } of hits) {
+  for (const { message, delivery, kind, at } of hits) {
     if (message === 0) continue;
-    if (delivery !== 0 || !messages.has(message)) messages.set(message, delivery);
+    const named = messages.get(message);
+    if (named === undefined) messages.set(message, { delivery, at });
+    else {
+      named.delivery ||= delivery;
+      named.at = Math.min(named.at, at);
+    }
     if (kind === "unsubscribe") optOuts.add(message);
   }
   return { messages, optOuts };
 }
 
+export interface KnownDeps {
+  readonly sql: Sql;
+  readonly agents: Agents;
+  readonly ended: EndedDeliveries;
+}
+
 export async function readKnown(
-  sql: Sql,
-  agents: Agents,
+  { sql, agents, ended }: KnownDeps,
   hits: readonly TrackingRecord[],
   underWay: UnderWay | null,
 ): Promise<Known> {
@@ -78,27 +99,50 @@ export async function readKnown(
     agents.of(hits.map(({ userAgent }) => userAgent)),
     readReactions(sql, unread, reactions),
   ]);
-  const asked: number[] = [];
-  for (const id of wanted.keys()) {
-    const reaction = reactions.get(id);
-    if (reaction === undefined || reaction.sentAt === 0 || optOuts.has(id)) asked.push(id);
-  }
-  const [messages, earlier] = await Promise.all([readMessages(sql, asked), earlierOf(sql, hits, reactions, underWay)]);
-  const sentSince = new Map<number, number>();
-  for (const id of asked) {
-    const reaction = reactions.get(id);
-    const message = messages.get(id);
-    if (reaction === undefined) reactions.set(id, newReaction(id, message, wanted.get(id)!));
-    else if (reaction.sentAt === 0 && message !== undefined) sentSince.set(id, message.sentAt);
-  }
+  const fresh = [...wanted.keys()].filter((id) => !reactions.has(id));
+  const [messages, earlier] = await Promise.all([
+    readMessages(sql, [...fresh, ...[...optOuts].filter((id) => reactions.has(id))]),
+    earlierOf(sql, hits, reactions, underWay),
+  ]);
+  for (const id of fresh) reactions.set(id, newReaction(id, messages.get(id), wanted.get(id)!.delivery));
   return {
     agents: agentOf,
     reactions,
-    sentSince,
+    sentSince: await sentOf(sql, ended, wanted, reactions),
     addresses: new Map([...optOuts].flatMap((id) => (messages.has(id) ? [[id, messages.get(id)!.address]] : []))),
     earlier: Map.groupBy(earlier, ({ messageId }) => messageId),
     visitors: await visitorsOf(sql, hits, reactions, earlier, underWay),
   };
+}
+
+/**
+ * When messages were sent, where it matters: of those that were not known to be sent, and of those that have a hit from before the end of their
+ * delivery. A new one keeps what is found; one that had hits before is looked at again with all of them (second-look.ts).
+ */
+async function sentOf(
+  sql: Sql,
+  ended: EndedDeliveries,
+  wanted: ReadonlyMap<number, Named>,
+  reactions: ReadonlyMap<number, Reaction>,
+): Promise<Map<number, number>> {
+  const deliveries = new Set<number>();
+  for (const id of wanted.keys()) {
+    const { sentAt, deliveryId } = reactions.get(id)!;
+    if (sentAt === NOT_ASKED) deliveries.add(deliveryId);
+  }
+  const endOf = await ended.of(deliveries);
+  const asked: number[] = [];
+  for (const [id, { at }] of wanted) {
+    const { sentAt, deliveryId } = reactions.get(id)!;
+    const end = endOf.get(deliveryId) ?? Number.POSITIVE_INFINITY;
+    if (sentAt === 0 || (sentAt === NOT_ASKED && isEarly(at, end))) asked.push(id);
+  }
+  const sent = await readSent(sql, asked);
+  for (const id of asked) {
+    const reaction = reactions.get(id)!;
+    if (reaction.sentAt === NOT_ASKED) reaction.sentAt = sent.get(id) ?? 0;
+  }
+  return sent;
 }
 
 /** @param named the delivery a hit names, for a message that is not in the ledger any more. */
@@ -106,7 +150,7 @@ function newReaction(messageId: number, message: KnownMessage | undefined, named
   return {
     messageId,
     deliveryId: message?.deliveryId ?? named,
-    sentAt: message === undefined ? NEVER_KNOWN : message.sentAt,
+    sentAt: message === undefined ? NEVER_KNOWN : NOT_ASKED,
     openedAt: 0,
     machineOpenedAt: 0,
     optedOut: false,

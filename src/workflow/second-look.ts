@@ -15,6 +15,7 @@ import {
   readEarlier,
   readMessages,
   readReactions,
+  readSent,
   readVisitors,
   unsentReactions,
 } from "../db/tracking-state.ts";
@@ -65,11 +66,11 @@ export async function reconsider(
   const now = clock.now();
   const reactions = new Map<number, Reaction>();
   await readReactions(sql, ids, reactions);
-  const messages = await readMessages(sql, ids);
+  const [messages, sent] = [await readMessages(sql, ids), await readSent(sql, ids)];
   const earlier = Map.groupBy(await readEarlier(sql, ids, now - BACK_MS, now + BACK_MS), ({ messageId }) => messageId);
   const taken: EarlierHit[] = [];
   for (const [id, reaction] of reactions) {
-    const sentAt = messages.get(id)?.sentAt ?? NEVER_KNOWN;
+    const sentAt = messages.has(id) ? (sent.get(id) ?? 0) : NEVER_KNOWN;
     const hits = earlier.get(id) ?? [];
     reaction.sentAt = sentAt;
     if (sentAt === 0 && hits.every(({ at }) => at < now - GIVE_UP_MS)) reaction.sentAt = NEVER_KNOWN;

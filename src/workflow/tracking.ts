@@ -48,7 +48,7 @@ export function openTracking(deps: TrackingDeps): Tracking {
     await last;
     const fence = await raised(epoch, signal);
     if (fence === null) return;
-    const consolidator = openConsolidator({ sql, log, fence });
+    const consolidator = openConsolidator({ sql, log, clock, fence });
     const source = { ...deps, consolidator };
     await Promise.all([
       ...deps.redirectors.map((address) => pullSource(source, address, signal)),

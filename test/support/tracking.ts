@@ -73,7 +73,7 @@ export async function openCounter(sql: Sql, epoch: number, over: Partial<Consoli
   const clock = handClock(NOW);
   const fence = await raiseFence(sql, epoch);
   if (fence === null) throw new Error("somebody else leads");
-  const consolidator = openConsolidator({ sql, log: silentLog, fence, ...over });
+  const consolidator = openConsolidator({ sql, log: silentLog, clock, fence, ...over });
   const log = `log${epoch}`;
   await sql`insert into tracking_source (log, address) values (${log}, 'http://r') on conflict do nothing`;
   const [row] = await sql<{ position: number }[]>`select position from tracking_source where log = ${log}`;

@@ -88,7 +88,7 @@ describe("each record counts once", () => {
     expect(await counter.consolidator.take(old)).toBe("deposed");
     expect(await messages()).toEqual([]);
     expect(await raiseFence(db.sql, epoch - 1)).toBeNull();
-    const next = openConsolidator({ sql: db.sql, log: silentLog, fence: fence! });
+    const next = openConsolidator({ sql: db.sql, log: silentLog, clock: counter.clock, fence: fence! });
     expect(await next.take(old)).toBe("counted");
     expect(await messages()).toEqual(upTo(50));
   });
@@ -97,7 +97,7 @@ describe("each record counts once", () => {
     const hits = linesOf(clicks(0, 60));
     const piece = counter.piece(hits);
     const fence = await raiseFence(db.sql, ++epoch);
-    const next = openConsolidator({ sql: db.sql, log: silentLog, fence: fence!, batch: 5 });
+    const next = openConsolidator({ sql: db.sql, log: silentLog, clock: counter.clock, fence: fence!, batch: 5 });
     const taken = await Promise.all([counter.consolidator.take(piece), next.take(piece)]);
     expect(taken).toEqual(["refused", "counted"]);
     expect(await messages()).toEqual(upTo(60));

@@ -1,6 +1,7 @@
 /** Hits counted into a real database: what each changes, and that all sums are what the raw rows say. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { reactionsOf } from "../../src/db/tracking-reports.ts";
+import { NOT_ASKED } from "../../src/db/tracking-state.ts";
 import { VISITOR_CLASSES, type TrackingRecord } from "../../src/model/tracking.ts";
 import { openTestDatabase, type TestDatabase } from "../support/database.ts";
 import type { TestDelivery } from "../support/ledger.ts";
@@ -296,4 +297,18 @@ test("of hits before the message was sent, or at once, none is a reader's", asyn
   ]);
   d = fresh;
   expect(await rows()).toEqual(["c scanner early", "o prefetch early-proxy", "c person"]);
+});
+
+test("when a message was sent is looked up only for hits from before its delivery had ended", async () => {
+  d = await sentDelivery(db.sql, 2, { sentAt: NOW });
+  await db.sql`update delivery set finished_at = ${new Date(NOW + 60_000)} where id = ${d.id}`;
+  const sentAt = async (): Promise<number> =>
+    (await db.sql<{ at: number }[]>`select sent_at as at from reaction where message_id = ${d.firstId}`)[0]!.at;
+  await counter.take([person({ at: NOW + 62_000 })]);
+  expect(await sentAt()).toBe(NOT_ASKED);
+  // From another log, late.
+  await counter.take([person({ at: NOW + 30_000, link: 2 })]);
+  expect(await sentAt()).toBe(NOW);
+  await counter.take([person({ at: NOW + 1000, link: 3 }), hit({ message: d.firstId + 1, at: NOW + 500 })]);
+  expect(await rows()).toEqual(["c scanner early", "c scanner early", "c person", "c person"]);
 });

@@ -56,7 +56,7 @@ async function pulling(over: Partial<SourceDeps> & { said?: string[] } = {}): Pr
     {
       ask: log.ask,
       sql,
-      consolidator: openConsolidator({ sql, log: silentLog, fence: fence!, batch: 20 }),
+      consolidator: openConsolidator({ sql, log: silentLog, clock: systemClock, fence: fence!, batch: 20 }),
       secret: "s",
       pullRecords: 50,
       pullWaitMs: 200,

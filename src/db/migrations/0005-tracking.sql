@@ -101,7 +101,7 @@ end $$;
 create table reaction (
   message_id         bigint primary key,
   delivery_id        bigint not null,
-  sent_at            bigint not null,                  -- epoch ms; 0: not in the ledger yet; -1: it never will be
+  sent_at            bigint not null,                  -- epoch ms; 0: not in the ledger yet; -1: it never will be; -2: not asked for
   opened_at          bigint not null default 0,        -- epoch ms of the last open that counted, of a person
   machine_opened_at  bigint not null default 0,        -- and of a machine
   flags              smallint not null default 0,      -- 1: unsubscribed; 2: the trap was followed
