@@ -24,6 +24,10 @@ export interface Reaction {
   clicks: number;
   personHits: number;
   personClicks: number;
+  /** Without a row yet. */
+  fresh: boolean;
+  /** Otherwise than its row. */
+  changed: boolean;
 }
 
 /** It will not be in the ledger any more. */
@@ -56,6 +60,8 @@ function reaction(row: readonly number[]): Reaction {
     clicks: row[7]!,
     personHits: row[8]!,
     personClicks: row[9]!,
+    fresh: false,
+    changed: false,
   };
 }
 

@@ -107,6 +107,8 @@ export function openConsolidator(deps: ConsolidatorDeps): Consolidator {
 
   function send(piece: Piece, at: Fence, { batch, underWay }: Prepared): Sent {
     const one = { piece, underWay, fence: fenceBehind(at, batch), committed: commitBatch(sql, at, batch) };
+    // What the next batch begins with.
+    for (const reaction of batch.reactions) reaction.fresh = reaction.changed = false;
     // Whoever waits for it is told; it must not be an error nobody catches before that.
     one.committed.catch(() => {});
     return (sent = one);

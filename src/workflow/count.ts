@@ -60,7 +60,7 @@ function judge(hit: TrackingRecord, agent: Agent, known: Known, id: number): Jud
   const sentAt = state === null ? 0 : state.sentAt || (known.sentSince.get(hit.message) ?? 0);
   const rule = classify({ kind, method, hint, at, agent: agent.rule, network: networkRule(ip), sentAt });
   const deliveryId = state === null ? hit.delivery : state.deliveryId;
-  if (state !== null && hint === "trap") state.trapped = true;
+  if (state !== null && hint === "trap" && !state.trapped) state.trapped = state.changed = true;
   return {
     id,
     at,
@@ -84,6 +84,7 @@ function judge(hit: TrackingRecord, agent: Agent, known: Known, id: number): Jud
 /** The first hit that names the delivery of a message that is not kept any more: those before it are in no sum. */
 function adopt(state: Reaction, delivery: number): void {
   state.deliveryId = delivery;
+  state.changed = true;
   state.hits = state.clicks = state.personHits = state.personClicks = 0;
 }
 

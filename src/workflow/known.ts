@@ -140,7 +140,9 @@ async function sentOf(
   const sent = await readSent(sql, asked);
   for (const id of asked) {
     const reaction = reactions.get(id)!;
-    if (reaction.sentAt === NOT_ASKED) reaction.sentAt = sent.get(id) ?? 0;
+    if (reaction.sentAt !== NOT_ASKED) continue;
+    reaction.sentAt = sent.get(id) ?? 0;
+    reaction.changed = true;
   }
   return sent;
 }
@@ -159,6 +161,8 @@ function newReaction(messageId: number, message: KnownMessage | undefined, named
     clicks: 0,
     personHits: 0,
     personClicks: 0,
+    fresh: true,
+    changed: true,
   };
 }
 

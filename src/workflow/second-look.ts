@@ -73,6 +73,7 @@ export async function reconsider(
     const sentAt = messages.has(id) ? (sent.get(id) ?? 0) : NEVER_KNOWN;
     const hits = earlier.get(id) ?? [];
     reaction.sentAt = sentAt;
+    reaction.changed = true;
     if (sentAt === 0 && hits.every(({ at }) => at < now - GIVE_UP_MS)) reaction.sentAt = NEVER_KNOWN;
     for (const hit of hits) if (isEarly(hit.at, sentAt) && isPerson(VISITOR_CLASSES[hit.class]!)) taken.push(hit);
   }

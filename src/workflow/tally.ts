@@ -108,7 +108,10 @@ export function openTally(visitors: readonly VisitorClicks[]): Tally {
 
   return {
     count(hit, state, web, person) {
-      if (state !== null && isRepeated(hit, state, person)) return "repeated";
+      if (state !== null) {
+        if (isRepeated(hit, state, person)) return "repeated";
+        state.changed = true;
+      }
       // Nobody asks for the sums of a delivery that is not known.
       if (hit.deliveryId === 0) return "";
       addAll(hit, state, web);
@@ -118,6 +121,7 @@ export function openTally(visitors: readonly VisitorClicks[]): Tally {
     },
     takeBack(hit, state) {
       const { kind, at } = hit;
+      if (state !== null) state.changed = true;
       if (kind === OPEN && state !== null) {
         state.machineOpenedAt = Math.max(state.machineOpenedAt, at);
         // The next open of a person counts, however near.
