@@ -16,7 +16,7 @@ import { countHits } from "./count.ts";
 import { openEndedDeliveries } from "./ended.ts";
 import { readKnown, type UnderWay } from "./known.ts";
 import { openMonths } from "./months.ts";
-import { advanceOf, batchesOf, behind, halves, type Piece, setAside } from "./piece.ts";
+import { advanceOf, halves, MISSING, type Part, type Piece, readPart, setAside } from "./piece.ts";
 import { openSweeps } from "./sweep.ts";
 
 /** `refused`: the log is to be gone on with elsewhere; `deposed`: somebody else leads. */
@@ -31,12 +31,22 @@ export interface Consolidator {
   change(make: () => Promise<Omit<Batch, "advance" | "damage"> | null>): Promise<Taken>;
 }
 
+export interface CountedFacts {
+  readonly records: number;
+  /** Set aside. */
+  readonly damaged: number;
+  /** Since the newest of them. */
+  readonly behindMs: number;
+}
+
 export interface ConsolidatorDeps {
   readonly sql: Sql;
   readonly log: Log;
   readonly clock: Clock;
   /** As it was raised. */
   readonly fence: Fence;
+  /** Called for each part that was counted. */
+  readonly counted: (facts: CountedFacts) => void;
   /** User agents that are remembered. */
   readonly agents?: number;
   /** Records of one commit. */
@@ -105,58 +115,78 @@ export function openConsolidator(deps: ConsolidatorDeps): Consolidator {
     if (sent !== null) await ended(sent).catch(() => false);
   }
 
-  function send(piece: Piece, at: Fence, { batch, underWay }: Prepared): Sent {
+  function send(piece: Piece, part: Part, at: Fence, { batch, underWay }: Prepared): Sent {
     const one = { piece, underWay, fence: fenceBehind(at, batch), committed: commitBatch(sql, at, batch) };
     // What the next batch begins with.
     for (const reaction of batch.reactions) reaction.fresh = reaction.changed = false;
-    // Whoever waits for it is told; it must not be an error nobody catches before that.
-    one.committed.catch(() => {});
+    // Whoever waits for its end is told; it must not be an error nobody catches before that.
+    one.committed.then(
+      (committed) => committed && deps.counted(factsOf(part, deps.clock.now())),
+      () => {},
+    );
     return (sent = one);
   }
 
-  async function prepare(piece: Piece, underWay: UnderWay | null, nextId: number): Promise<Prepared> {
-    const hits = piece.records.map(({ record }) => record);
+  /** @param meanwhile called once the questions are out. */
+  async function prepare(
+    part: Part,
+    underWay: UnderWay | null,
+    nextId: number,
+    meanwhile: () => void,
+  ): Promise<Prepared> {
+    const hits = part.records;
     await months.make(hits.map(({ at }) => at));
-    const known = await readKnown({ sql, agents, ended: endedDeliveries }, hits, underWay);
+    const reading = readKnown({ sql, agents, ended: endedDeliveries }, hits, underWay);
+    meanwhile();
+    const known = await reading;
     const counted = countHits(hits, known, sweeps, nextId);
     return {
       underWay: { ...counted, reactions: known.reactions },
-      batch: { ...counted, damage: piece.damage, advance: advanceOf(piece) },
+      batch: { ...counted, damage: part.damage, advance: advanceOf(part) },
       addressless: counted.addressless,
     };
   }
 
   /** Sends a part of a piece when what was sent before it is in. */
-  async function sendPart(piece: Piece, part: Piece): Promise<Sent | Taken> {
+  async function sendPart(piece: Piece, part: Part, meanwhile: () => void = () => {}): Promise<Sent | Taken> {
     for (;;) {
       const before: Sent | null = sent;
       const at = before?.fence ?? (await known());
       if (at === null) return "deposed";
-      const prepared = await prepare(part, before?.underWay ?? null, at.nextId);
+      const prepared = await prepare(part, before?.underWay ?? null, at.nextId, meanwhile);
       // Of the same piece: its failure is the piece's. Of another: it is theirs, and this part is made anew, on what there is.
       const firm =
         before === null || (await (before.piece === piece ? ended(before) : ended(before).catch(() => false)));
       if (firm) {
         if (prepared.addressless > 0) shout(prepared.addressless);
-        return send(piece, at, prepared);
+        return send(piece, part, at, prepared);
       }
       if (before.piece === piece) return "refused";
     }
   }
 
-  /** Sends the batches of a piece; the last of them may still be under way. */
+  function read(piece: Piece, position: number): Part {
+    const part = readPart(piece, position, deps.batch ?? BATCH, deps.clock.now());
+    tell(part, log);
+    return part;
+  }
+
+  /** Sends the parts of a piece; the last of them may still be under way. */
   async function sendAll(piece: Piece): Promise<Sent | Taken> {
-    let last: Sent | Taken = "counted";
     try {
-      for (const part of batchesOf(piece, deps.batch ?? BATCH)) {
-        last = await sendPart(piece, part);
-        if (typeof last === "string") return last;
+      for (let part: Part | null = read(piece, piece.from); ;) {
+        const here: Part = part;
+        let next: Part | null = null;
+        const last = await sendPart(piece, here, () => {
+          if (here.to < piece.to) next ??= read(piece, here.to);
+        });
+        if (typeof last === "string" || next === null) return last;
+        part = next;
       }
     } catch (err) {
       await quiet();
       throw err;
     }
-    return last;
   }
 
   async function result(last: Sent | Taken): Promise<Taken> {
@@ -171,21 +201,34 @@ export function openConsolidator(deps: ConsolidatorDeps): Consolidator {
     );
   }
 
-  /** A piece with something in it that cannot be counted, in halves. */
-  async function takeHalves(piece: Piece, spared: { left: number }): Promise<Taken> {
+  /** A part with something in it that cannot be counted, in halves. */
+  async function takeHalves(piece: Piece, part: Part, spared: { left: number }): Promise<Taken> {
     try {
-      return await result(await sendAll(piece));
+      return await result(await sendPart(piece, part));
     } catch (err) {
-      if (!isOfRecords(err) || spared.left === 0 || piece.records.length === 0) throw err;
-      if (piece.records.length > 1) {
-        const [first, second] = halves(piece);
-        const taken = await takeHalves(first, spared);
-        return taken === "counted" ? takeHalves(second, spared) : taken;
+      if (!isOfRecords(err) || spared.left === 0 || part.records.length === 0) throw err;
+      if (part.records.length > 1) {
+        const [first, second] = halves(part);
+        const taken = await takeHalves(piece, first, spared);
+        return taken === "counted" ? takeHalves(piece, second, spared) : taken;
       }
       spared.left--;
-      log.error({ err, log: piece.log, position: piece.from }, "a record cannot be counted; it is set aside");
-      return result(await sendAll(setAside(piece, err)));
+      log.error({ err, log: part.log, position: part.places[0] }, "a record cannot be counted; it is set aside");
+      return result(await sendPart(piece, setAside(part, err)));
     }
+  }
+
+  /** A piece whose counting failed for something in it; some of it may have been committed. */
+  async function takeCarefully(piece: Piece): Promise<Taken> {
+    await quiet();
+    const spared = { left: MOST_UNCOUNTABLE };
+    for (let at = Math.max(piece.from, await logPosition(sql, piece.log)); at < piece.to;) {
+      const part = read(piece, at);
+      const taken = await takeHalves(piece, part, spared);
+      if (taken !== "counted") return taken;
+      at = part.to;
+    }
+    return "counted";
   }
 
   return {
@@ -194,12 +237,7 @@ export function openConsolidator(deps: ConsolidatorDeps): Consolidator {
         return await result(await inTurn(() => sendAll(piece)));
       } catch (err) {
         if (!months.forgot(err) && !isOfRecords(err)) throw err;
-        return inTurn(async () => {
-          await quiet();
-          // Some of it may have been committed.
-          const rest = behind(piece, await logPosition(sql, piece.log));
-          return takeHalves(rest, { left: MOST_UNCOUNTABLE });
-        });
+        return inTurn(() => takeCarefully(piece));
       }
     },
     turnBack: (log, from, to) =>
@@ -221,6 +259,28 @@ export function openConsolidator(deps: ConsolidatorDeps): Consolidator {
         return "counted";
       }),
   };
+}
+
+function factsOf({ records, damage }: Part, now: number): CountedFacts {
+  return {
+    records: records.length,
+    damaged: damage.reduce((n, one) => n + one.records, 0),
+    behindMs: records.length === 0 ? 0 : now - records.at(-1)!.at,
+  };
+}
+
+/** What is wrong with a part of a log. */
+function tell({ log: name, damage, clockWrong }: Part, log: Log): void {
+  if (clockWrong) log.warn({ log: name }, "the clock of the redirection server is wrong by more than a day");
+  for (const { position, octets } of damage.filter(({ reason }) => reason === MISSING))
+    log.error({ log: name, position, octets }, "a piece of the tracking log is missing");
+  const damaged = damage.filter(({ reason }) => reason !== MISSING);
+  if (damaged.length === 0) return;
+  const { position, reason } = damaged[0]!;
+  log.error(
+    { log: name, position, reason, places: damaged.length },
+    "damaged records of the tracking log are set aside",
+  );
 }
 
 /** The classes of SQLSTATE that speak of what was sent: data exceptions, constraints, limits of the program. */

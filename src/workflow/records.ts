@@ -5,17 +5,14 @@
 import type { Damage } from "../db/tracking-commit.ts";
 import { decodeRecord, MOST_RECORD, MOST_USER_AGENT, type TrackingRecord, type WebHit } from "../model/tracking.ts";
 
-/** A record fit for the database. */
-export interface Placed {
-  readonly record: TrackingRecord;
-  /** Positions of its first octet and behind its last one. */
-  readonly from: number;
-  readonly to: number;
-}
-
 export interface Records {
-  readonly records: readonly Placed[];
+  /** Fit for the database. */
+  readonly records: readonly TrackingRecord[];
+  /** Position of each in the log. */
+  readonly places: readonly number[];
   readonly damage: readonly Damage[];
+  /** Where to go on. */
+  readonly end: number;
   /** The clock of the server is so wrong that hits were put at the time they were read. */
   readonly clockWrong: boolean;
 }
@@ -31,12 +28,24 @@ const MOST_TEXT = 64;
 const MOST_AMOUNT = 1e12;
 const MOST_ARTICLES = 1e9;
 
-/** @param from position of the first octet; @param now epoch ms, for records whose time cannot be. */
-export function readRecords(body: Buffer, from: number, now: number): Records {
-  const records: Placed[] = [];
+/** Octets of a log. */
+export interface Octets {
+  readonly body: Buffer;
+  /** Position of the first of them. */
+  readonly from: number;
+}
+
+/**
+ * Up to `most` records from a position on.
+ * @param now epoch ms, for records whose time cannot be.
+ */
+export function readRecords({ body, from }: Octets, position: number, most: number, now: number): Records {
+  const records: TrackingRecord[] = [];
+  const places: number[] = [];
   const damage: Damage[] = [];
   let clockWrong = false;
-  for (let at = 0; at < body.length;) {
+  let at = position - from;
+  while (at < body.length && records.length < most) {
     const found = body.indexOf(LF, at);
     const end = found < 0 ? body.length : found;
     const next = found < 0 ? body.length : found + 1;
@@ -45,11 +54,12 @@ export function readRecords(body: Buffer, from: number, now: number): Records {
     if (typeof record === "string") aside(damage, damaged(from + at, body.subarray(at, next), record));
     else {
       clockWrong ||= record.at !== (read as TrackingRecord).at;
-      records.push({ record, from: from + at, to: from + next });
+      records.push(record);
+      places.push(from + at);
     }
     at = next;
   }
-  return { records, damage, clockWrong };
+  return { records, places, damage, end: from + at, clockWrong };
 }
 
 /** Octets that are set aside, as one record. */

@@ -14,7 +14,6 @@ import { logAt, noteRedirector, attachLog } from "../db/tracking-sources.ts";
 import type { Consolidator, Taken } from "./consolidate.ts";
 import type { Piece } from "./piece.ts";
 import { type Cursor, pull, type Pulled } from "./pull.ts";
-import { readRecords } from "./records.ts";
 
 export interface SourceDeps {
   readonly ask: (request: HttpAsk) => Promise<HttpAnswer>;
@@ -27,8 +26,6 @@ export interface SourceDeps {
   readonly log: Log;
   /** 0…1. */
   readonly random: () => number;
-  /** Of each piece that was counted. */
-  readonly counted: (facts: { readonly records: number; readonly damaged: number; readonly behindMs: number }) => void;
 }
 
 const FIRST_PAUSE_MS = 250;
@@ -39,7 +36,7 @@ const QUIET_PAUSE_MS = 500;
 /** That all is well is written down this often. */
 const NOTE_MS = 60_000;
 
-/** An answer; octets are read as soon as they are there, while what came before is being committed. */
+/** An answer, and the octets of it. */
 interface Answered {
   readonly pulled: Pulled;
   readonly piece: Piece | null;
@@ -72,7 +69,7 @@ export async function pullSource(deps: SourceDeps, address: string, signal: Abor
     const pulled = await pull({ ask: deps.ask, address, secret, records: limit, waitMs, signal }, at, committed);
     return {
       pulled,
-      piece: pulled.kind === "octets" ? pieceOf(pulled, clock.now(), log) : null,
+      piece: pulled.kind === "octets" ? pieceOf(pulled) : null,
       tookMs: clock.monotonic() - began,
     };
   }
@@ -158,12 +155,6 @@ export async function pullSource(deps: SourceDeps, address: string, signal: Abor
     // Another log may have taken its place meanwhile.
     if (cursor?.log === piece.log) committed = piece.to;
     limit = Math.min(deps.pullRecords, limit * 2);
-    const newest = piece.records.at(-1)?.record.at;
-    deps.counted({
-      records: piece.records.length,
-      damaged: piece.damage.reduce((n, { records }) => n + records, 0),
-      behindMs: newest === undefined ? 0 : clock.now() - newest,
-    });
   }
 
   /** Whatever is still under way ends, well or not, before the database is asked where to go on. */
@@ -200,18 +191,8 @@ async function isThroughBefore(result: Promise<unknown>, answer: Promise<unknown
   return Promise.race([ends(answer, false), ends(result, true)]);
 }
 
-function pieceOf(pulled: Extract<Pulled, { kind: "octets" }>, now: number, to: Log): Piece {
-  const { log, from, body, next, lost } = pulled;
-  const { records, damage, clockWrong } = readRecords(body, from, now);
-  const gap = next - from - body.length;
-  if (clockWrong) to.warn({ log }, "the clock of the redirection server is wrong by more than a day");
-  if (damage.length > 0) {
-    const { position, reason } = damage[0]!;
-    to.error({ log, position, reason, places: damage.length }, "damaged records of the tracking log are set aside");
-  }
-  if (gap > 0) to.error({ log, position: next - gap, octets: gap }, "a piece of the tracking log is missing");
-  const missing = { position: next - gap, octets: gap, records: 0, reason: "missing", content: Buffer.alloc(0) };
-  return { log, from, to: next, records, damage: gap > 0 ? [...damage, missing] : damage, lost };
+function pieceOf({ log, from, body, next, lost }: Extract<Pulled, { kind: "octets" }>): Piece {
+  return { log, from, body, to: next, lost };
 }
 
 interface Told {

@@ -9,12 +9,13 @@ import type { HttpAnswer, HttpAsk } from "../http/client.ts";
 import { type Lead, openLeadership } from "../db/leadership.ts";
 import { CHANNELS, type Sql } from "../db/sql.ts";
 import { raiseFence } from "../db/tracking-sources.ts";
-import { openConsolidator } from "./consolidate.ts";
+import { type CountedFacts, openConsolidator } from "./consolidate.ts";
 import { lookAgain } from "./second-look.ts";
 import { pause, pullSource, type SourceDeps } from "./source.ts";
 
-export interface TrackingDeps extends Pick<SourceDeps, "secret" | "pullRecords" | "pullWaitMs" | "counted"> {
+export interface TrackingDeps extends Pick<SourceDeps, "secret" | "pullRecords" | "pullWaitMs"> {
   readonly ask: (request: HttpAsk) => Promise<HttpAnswer>;
+  readonly counted: (facts: CountedFacts) => void;
   readonly sql: Sql;
   /** Base addresses, each once. */
   readonly redirectors: readonly string[];
@@ -48,7 +49,7 @@ export function openTracking(deps: TrackingDeps): Tracking {
     await last;
     const fence = await raised(epoch, signal);
     if (fence === null) return;
-    const consolidator = openConsolidator({ sql, log, clock, fence });
+    const consolidator = openConsolidator({ sql, log, clock, fence, counted: deps.counted });
     const source = { ...deps, consolidator };
     await Promise.all([
       ...deps.redirectors.map((address) => pullSource(source, address, signal)),

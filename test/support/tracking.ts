@@ -8,7 +8,6 @@ import { volumeOfId } from "../../src/db/volumes.ts";
 import { encodeRecord, type TrackingRecord } from "../../src/model/tracking.ts";
 import { type ConsolidatorDeps, openConsolidator, type Taken } from "../../src/workflow/consolidate.ts";
 import type { Piece } from "../../src/workflow/piece.ts";
-import { readRecords } from "../../src/workflow/records.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { handClock, type HandClock } from "./clock.ts";
 import { putDelivery, type TestDelivery } from "./ledger.ts";
@@ -73,18 +72,12 @@ export async function openCounter(sql: Sql, epoch: number, over: Partial<Consoli
   const clock = handClock(NOW);
   const fence = await raiseFence(sql, epoch);
   if (fence === null) throw new Error("somebody else leads");
-  const consolidator = openConsolidator({ sql, log: silentLog, clock, fence, ...over });
+  const consolidator = openConsolidator({ sql, log: silentLog, clock, fence, counted: () => {}, ...over });
   const log = `log${epoch}`;
   await sql`insert into tracking_source (log, address) values (${log}, 'http://r') on conflict do nothing`;
   const [row] = await sql<{ position: number }[]>`select position from tracking_source where log = ${log}`;
   let end = row!.position;
-  const piece = (body: Buffer): Piece => ({
-    log,
-    from: end,
-    to: end + body.length,
-    ...readRecords(body, end, clock.now()),
-    lost: 0,
-  });
+  const piece = (body: Buffer): Piece => ({ log, from: end, to: end + body.length, body, lost: 0 });
   return {
     clock,
     get end() {

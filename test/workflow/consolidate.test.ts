@@ -88,7 +88,13 @@ describe("each record counts once", () => {
     expect(await counter.consolidator.take(old)).toBe("deposed");
     expect(await messages()).toEqual([]);
     expect(await raiseFence(db.sql, epoch - 1)).toBeNull();
-    const next = openConsolidator({ sql: db.sql, log: silentLog, clock: counter.clock, fence: fence! });
+    const next = openConsolidator({
+      sql: db.sql,
+      log: silentLog,
+      clock: counter.clock,
+      counted: () => {},
+      fence: fence!,
+    });
     expect(await next.take(old)).toBe("counted");
     expect(await messages()).toEqual(upTo(50));
   });
@@ -97,7 +103,14 @@ describe("each record counts once", () => {
     const hits = linesOf(clicks(0, 60));
     const piece = counter.piece(hits);
     const fence = await raiseFence(db.sql, ++epoch);
-    const next = openConsolidator({ sql: db.sql, log: silentLog, clock: counter.clock, fence: fence!, batch: 5 });
+    const next = openConsolidator({
+      sql: db.sql,
+      log: silentLog,
+      clock: counter.clock,
+      counted: () => {},
+      fence: fence!,
+      batch: 5,
+    });
     const taken = await Promise.all([counter.consolidator.take(piece), next.take(piece)]);
     expect(taken).toEqual(["refused", "counted"]);
     expect(await messages()).toEqual(upTo(60));
@@ -175,8 +188,7 @@ describe("what is no record", () => {
   test("is a piece of nothing else too, and a gap", async () => {
     await counter.take(Buffer.from("rubbish\n".repeat(100)));
     const piece = counter.piece(linesOf(clicks(0, 3)));
-    const gap = { position: piece.to, octets: 1000, records: 0, reason: "missing", content: Buffer.alloc(0) };
-    expect(await counter.consolidator.take({ ...piece, to: piece.to + 1000, damage: [gap] })).toBe("counted");
+    expect(await counter.consolidator.take({ ...piece, to: piece.to + 1000 })).toBe("counted");
     const [source] =
       await db.sql`select position, records, damaged, missing from tracking_source where log = ${`log${epoch}`}`;
     expect(source).toEqual({ position: piece.to + 1000, records: 3, damaged: 100, missing: 1000 });

@@ -5,17 +5,17 @@ import { readRecords } from "../../src/workflow/records.ts";
 import { hit, linesOf, NOW } from "../support/tracking.ts";
 
 const FROM = 1_000_000;
-const read = (body: Buffer | string) => readRecords(Buffer.from(body), FROM, NOW);
+const read = (body: Buffer | string) => readRecords({ body: Buffer.from(body), from: FROM }, FROM, 1e9, NOW);
 
 describe("records", () => {
   test("have their places", () => {
     const lines = [hit({ link: 1 }), hit({ link: 2, userAgent: "ünï 😀" }), hit({ link: 3 })].map(encodeRecord);
-    const { records, damage } = read(lines.join(""));
+    const { records, places, damage, end } = read(lines.join(""));
     expect(damage).toEqual([]);
-    expect(records.map(({ record }) => record.link)).toEqual([1, 2, 3]);
+    expect(records.map(({ link }) => link)).toEqual([1, 2, 3]);
     const sizes = lines.map((line) => Buffer.byteLength(line));
-    expect(records.map(({ from }) => from - FROM)).toEqual([0, sizes[0]!, sizes[0]! + sizes[1]!]);
-    expect(records.at(-1)?.to).toBe(FROM + sizes.reduce((a, b) => a + b));
+    expect(places.map((place) => place - FROM)).toEqual([0, sizes[0]!, sizes[0]! + sizes[1]!]);
+    expect(end).toBe(FROM + sizes.reduce((a, b) => a + b));
   });
 
   test("around a damaged one are read; it is set aside as it was", () => {
@@ -60,7 +60,7 @@ describe("records", () => {
   test("of a clock that is wrong by years count at the time they are read", () => {
     const times = [0, Date.UTC(2019, 11, 31), Date.UTC(2020, 0, 1), NOW + 86_400_000, NOW + 86_400_001, 2 ** 53 - 1];
     const { records, clockWrong } = read(linesOf(times.map((at) => hit({ at }))));
-    expect(records.map(({ record }) => record.at)).toEqual([NOW, NOW, times[2], times[3], NOW, NOW]);
+    expect(records.map(({ at }) => at)).toEqual([NOW, NOW, times[2], times[3], NOW, NOW]);
     expect(clockWrong).toBe(true);
     expect(read(linesOf([hit()])).clockWrong).toBe(false);
   });
@@ -70,7 +70,7 @@ describe("records", () => {
     const octets = linesOf([
       hit({ userAgent: `\0${"x".repeat(600)}`, ip: "1".repeat(99), visitor: "\udc00", hint: "\0", web }),
     ]);
-    const record = read(octets).records[0]!.record;
+    const record = read(octets).records[0]!;
     expect(record.userAgent).toBe(`\ufffd${"x".repeat(399)}`);
     expect(record.ip).toHaveLength(64);
     expect([record.visitor, record.hint]).toEqual(["\ufffd", "\ufffd"]);
@@ -78,5 +78,17 @@ describe("records", () => {
     expect(read(linesOf([hit({ link: 2 ** 31 })])).damage).toMatchObject([{ reason: "a link number nobody gives" }]);
   });
 
-  test("of nothing are none", () => expect(read("")).toEqual({ records: [], damage: [], clockWrong: false }));
+  test("are read so many at a time, from any of them on", () => {
+    const body = linesOf([1, 2, 3, 4, 5].map((link) => hit({ link })));
+    const links: number[][] = [];
+    for (let at = FROM; at < FROM + body.length;) {
+      const { records, end } = readRecords({ body, from: FROM }, at, 2, NOW);
+      links.push(records.map(({ link }) => link));
+      at = end;
+    }
+    expect(links).toEqual([[1, 2], [3, 4], [5]]);
+  });
+
+  test("of nothing are none", () =>
+    expect(read("")).toEqual({ records: [], places: [], damage: [], end: FROM, clockWrong: false }));
 });
