@@ -28,13 +28,13 @@ function arrayType(oid: number, read: (text: string) => unknown): ArrayType {
   return {
     to: oid,
     from: [oid],
-    serialize: (values) => (Array.isArray(values) ? writeAll(values) : values),
+    serialize: (values) => (Array.isArray(values) ? arrayText(values) : values),
     parse: (text) => split(text).map((item) => (item === null ? null : read(item))),
   };
 }
 
 /** Batches have tens of thousands of items: numbers are joined as they are, and only text that needs it is searched through. */
-function writeAll(values: readonly unknown[]): string {
+export function arrayText(values: readonly unknown[]): string {
   if (values.every((value) => typeof value === "number")) return `{${values.join(",")}}`;
   let text = "";
   for (const value of values) text += text === "" ? write(value) : `,${write(value)}`;

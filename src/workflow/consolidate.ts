@@ -9,7 +9,8 @@
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { Sql } from "../db/sql.ts";
-import { type Batch, commitBatch, fenceBehind } from "../db/tracking-commit.ts";
+import { type Batch, packBatch, type PackedBatch } from "../db/tracking-batch.ts";
+import { commitBatch, fenceBehind } from "../db/tracking-commit.ts";
 import { type Fence, logPosition, readFence, turnBack } from "../db/tracking-sources.ts";
 import { openAgents } from "./agents.ts";
 import { countHits } from "./count.ts";
@@ -68,7 +69,7 @@ interface Sent {
 }
 
 interface Prepared {
-  readonly batch: Batch;
+  readonly batch: PackedBatch;
   readonly underWay: UnderWay;
   readonly addressless: number;
 }
@@ -117,8 +118,6 @@ export function openConsolidator(deps: ConsolidatorDeps): Consolidator {
 
   function send(piece: Piece, part: Part, at: Fence, { batch, underWay }: Prepared): Sent {
     const one = { piece, underWay, fence: fenceBehind(at, batch), committed: commitBatch(sql, at, batch) };
-    // What the next batch begins with.
-    for (const reaction of batch.reactions) reaction.fresh = reaction.changed = false;
     // Whoever waits for its end is told; it must not be an error nobody catches before that.
     one.committed.then(
       (committed) => committed && deps.counted(factsOf(part, deps.clock.now())),
@@ -140,9 +139,12 @@ export function openConsolidator(deps: ConsolidatorDeps): Consolidator {
     meanwhile();
     const known = await reading;
     const counted = countHits(hits, known, sweeps, nextId);
+    const batch = packBatch({ ...counted, damage: part.damage, advance: advanceOf(part) });
+    // What the next batch begins with.
+    for (const reaction of counted.reactions) reaction.fresh = reaction.changed = false;
     return {
       underWay: { ...counted, reactions: known.reactions },
-      batch: { ...counted, damage: part.damage, advance: advanceOf(part) },
+      batch,
       addressless: counted.addressless,
     };
   }
@@ -253,7 +255,7 @@ export function openConsolidator(deps: ConsolidatorDeps): Consolidator {
         const batch = await make();
         if (batch === null) return "counted";
         fence = null;
-        const whole = { ...batch, damage: [], advance: null };
+        const whole = packBatch({ ...batch, damage: [], advance: null });
         if (!(await commitBatch(sql, at, whole))) return "refused";
         fence = fenceBehind(at, whole);
         return "counted";

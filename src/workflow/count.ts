@@ -2,7 +2,7 @@
  * Counting a batch of hits: who made each (model/visitor.ts, and over several hits sweep.ts and model/burst.ts), whether it counts, and what
  * all of them change. No question is asked and nothing is written here: records and what is known go in, rows and sums come out.
  */
-import type { Batch, Correction, HitRow, OptOut } from "../db/tracking-commit.ts";
+import type { Batch, Correction, HitRow, OptOut } from "../db/tracking-batch.ts";
 import type { EarlierHit, Reaction } from "../db/tracking-state.ts";
 import { findBurst, type Followed } from "../model/burst.ts";
 import { TRACKING_KINDS, type TrackingRecord, VISITOR_CLASSES } from "../model/tracking.ts";

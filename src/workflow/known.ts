@@ -4,7 +4,7 @@
  * already or not makes no difference.
  */
 import type { Sql } from "../db/sql.ts";
-import type { Correction, HitRow } from "../db/tracking-commit.ts";
+import type { Correction, HitRow } from "../db/tracking-batch.ts";
 import {
   type EarlierHit,
   type KnownMessage,

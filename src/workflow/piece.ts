@@ -1,5 +1,5 @@
 /** Octets of a log that were pulled, and the parts they are counted in: read when it is their turn, so that a long piece costs no more memory than a part. */
-import type { Advance, Damage } from "../db/tracking-commit.ts";
+import type { Advance, Damage } from "../db/tracking-batch.ts";
 import type { TrackingRecord } from "../model/tracking.ts";
 import { damaged, type Octets, readRecords } from "./records.ts";
 

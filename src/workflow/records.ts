@@ -2,7 +2,7 @@
  * What a redirection server handed out, as records with their places: each line decoded and made fit for the database. Whatever is no record is set
  * aside with its place and what it looks like, neighbours together, and the rest goes on.
  */
-import type { Damage } from "../db/tracking-commit.ts";
+import type { Damage } from "../db/tracking-batch.ts";
 import { decodeRecord, MOST_RECORD, MOST_USER_AGENT, type TrackingRecord, type WebHit } from "../model/tracking.ts";
 
 export interface Records {

@@ -7,7 +7,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { Sql } from "../db/sql.ts";
-import type { Batch } from "../db/tracking-commit.ts";
+import type { Batch } from "../db/tracking-batch.ts";
 import {
   type EarlierHit,
   NEVER_KNOWN,

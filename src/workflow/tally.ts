@@ -5,7 +5,7 @@
  * Every number of people's is at most the number of all: both are counted by the same rows. An open within a minute of one of the same
  * sort (people's, machines') is not counted again.
  */
-import type { DeliverySum, DeliverySums, LinkSum } from "../db/tracking-commit.ts";
+import type { DeliverySum, DeliverySums, LinkSum } from "../db/tracking-batch.ts";
 import type { Reaction, VisitorClicks } from "../db/tracking-state.ts";
 import { TRACKING_KINDS, type TrackingKind, type WebHit } from "../model/tracking.ts";
 import type { Uncounted } from "../model/visitor.ts";
