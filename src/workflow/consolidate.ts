@@ -1,7 +1,6 @@
 /**
  * The one place where hits become rows: batches of all logs, and what is looked at again, one after the other, each read, counted and committed
- * behind the fence. While one is being committed the next one is read and counted, on what will be there when it is; when it is not, that
- * work is done again. A batch that is refused was counted before, or somebody else leads; whoever asked reads its cursor again.
+ * behind the fence (pipeline.ts). A batch that is refused was counted before, or somebody else leads; whoever asked reads its cursor again.
  *
  * A record the database or this program cannot take (there should be none) does not stop its log: its batch is cut in halves until it stands
  * alone, and it is set aside with its place. Only a few at a time: if everything is refused, the fault is not in the records.
@@ -9,19 +8,16 @@
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { Sql } from "../db/sql.ts";
-import { type Batch, packBatch, type PackedBatch } from "../db/tracking-batch.ts";
-import { commitBatch, fenceBehind } from "../db/tracking-commit.ts";
-import { type Fence, logPosition, readFence, turnBack } from "../db/tracking-sources.ts";
+import { type Batch, packBatch } from "../db/tracking-batch.ts";
+import { type Fence, logPosition, turnBack } from "../db/tracking-sources.ts";
 import { openAgents } from "./agents.ts";
 import { countHits } from "./count.ts";
 import { openEndedDeliveries } from "./ended.ts";
 import { readKnown, type UnderWay } from "./known.ts";
 import { openMonths } from "./months.ts";
 import { advanceOf, halves, MISSING, type Part, type Piece, readPart, setAside } from "./piece.ts";
+import { openPipeline, type Prepared, type Sent, type Taken } from "./pipeline.ts";
 import { openSweeps } from "./sweep.ts";
-
-/** `refused`: the log is to be gone on with elsewhere; `deposed`: somebody else leads. */
-export type Taken = "counted" | "refused" | "deposed";
 
 export interface Consolidator {
   /** Counts a piece. Rejects when the database does not answer: whether it was counted is then not known. */
@@ -59,116 +55,51 @@ const BATCH = 5_000;
 /** Records of one piece that are set aside because they could not be counted. */
 const MOST_UNCOUNTABLE = 20;
 
-/** A batch on its way into the database. */
-interface Sent {
-  readonly piece: Piece;
-  readonly underWay: UnderWay;
-  /** When it is committed. */
-  readonly fence: Fence;
-  readonly committed: Promise<boolean>;
-}
-
-interface Prepared {
-  readonly batch: PackedBatch;
-  readonly underWay: UnderWay;
-  readonly addressless: number;
-}
-
 export function openConsolidator(deps: ConsolidatorDeps): Consolidator {
-  const { sql, log } = deps;
+  const { sql, log, clock } = deps;
   const agents = openAgents(sql, deps.agents ?? 20_000);
   const sweeps = openSweeps();
   const months = openMonths(sql);
-  const endedDeliveries = openEndedDeliveries(sql, deps.clock);
-  /** null: a commit went out whose answer was not heard. */
-  let fence: Fence | null = deps.fence;
-  /** At most one, and nothing is sent before its end is known. */
-  let sent: Sent | null = null;
-  let turn: Promise<unknown> = Promise.resolve();
-
-  function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = turn.then(work);
-    turn = result.catch(() => {});
-    return result;
-  }
-
-  /** The fence as it is known, or asked for; null: it is another's. */
-  async function known(): Promise<Fence | null> {
-    return (fence ??= await readFence(sql, deps.fence.epoch));
-  }
-
-  /** Waits for the end of a batch, and knows then where the fence stands, or that it does not. Rejects as its commit does. */
-  async function ended(one: Sent): Promise<boolean> {
-    let committed = false;
-    try {
-      committed = await one.committed;
-    } finally {
-      if (sent === one) {
-        sent = null;
-        fence = committed ? one.fence : null;
-      }
-    }
-    return committed;
-  }
-
-  /** Nothing is under way any more. */
-  async function quiet(): Promise<void> {
-    if (sent !== null) await ended(sent).catch(() => false);
-  }
-
-  function send(piece: Piece, part: Part, at: Fence, { batch, underWay }: Prepared): Sent {
-    const one = { piece, underWay, fence: fenceBehind(at, batch), committed: commitBatch(sql, at, batch) };
-    // Whoever waits for its end is told; it must not be an error nobody catches before that.
-    one.committed.then(
-      (committed) => committed && deps.counted(factsOf(part, deps.clock.now())),
-      () => {},
-    );
-    return (sent = one);
-  }
+  const ended = openEndedDeliveries(sql, clock);
+  const { inTurn, send, result, quiet } = openPipeline(sql, deps.fence);
 
   /** @param meanwhile called once the questions are out. */
   async function prepare(
     part: Part,
-    underWay: UnderWay | null,
-    nextId: number,
+    before: UnderWay | null,
+    { nextId }: Fence,
     meanwhile: () => void,
   ): Promise<Prepared> {
     const hits = part.records;
     await months.make(hits.map(({ at }) => at));
-    const reading = readKnown({ sql, agents, ended: endedDeliveries }, hits, underWay);
+    const reading = readKnown({ sql, agents, ended }, hits, before);
     meanwhile();
     const known = await reading;
-    const counted = countHits(hits, known, sweeps, nextId);
+    const { addressless, ...counted } = countHits(hits, known, sweeps, nextId);
     const batch = packBatch({ ...counted, damage: part.damage, advance: advanceOf(part) });
     // What the next batch begins with.
     for (const reaction of counted.reactions) reaction.fresh = reaction.changed = false;
-    return {
-      underWay: { ...counted, reactions: known.reactions },
-      batch,
-      addressless: counted.addressless,
+    const sent = (): void => {
+      if (addressless === 0) return;
+      const what =
+        "readers unsubscribed from messages that are not in the database any more: their addresses cannot be suppressed";
+      log.error({ unsubscriptions: addressless }, what);
     };
+    return { batch, underWay: { ...counted, reactions: known.reactions }, sent };
   }
 
-  /** Sends a part of a piece when what was sent before it is in. */
   async function sendPart(piece: Piece, part: Part, meanwhile: () => void = () => {}): Promise<Sent | Taken> {
-    for (;;) {
-      const before: Sent | null = sent;
-      const at = before?.fence ?? (await known());
-      if (at === null) return "deposed";
-      const prepared = await prepare(part, before?.underWay ?? null, at.nextId, meanwhile);
-      // Of the same piece: its failure is the piece's. Of another: it is theirs, and this part is made anew, on what there is.
-      const firm =
-        before === null || (await (before.piece === piece ? ended(before) : ended(before).catch(() => false)));
-      if (firm) {
-        if (prepared.addressless > 0) shout(prepared.addressless);
-        return send(piece, part, at, prepared);
-      }
-      if (before.piece === piece) return "refused";
-    }
+    const sent = await send(piece, (before, fence) => prepare(part, before, fence, meanwhile));
+    if (typeof sent !== "string")
+      sent.committed.then(
+        (committed) => committed && deps.counted(factsOf(part, clock.now())),
+        () => {},
+      );
+    return sent;
   }
 
   function read(piece: Piece, position: number): Part {
-    const part = readPart(piece, position, deps.batch ?? BATCH, deps.clock.now());
+    const part = readPart(piece, position, deps.batch ?? BATCH, clock.now());
     tell(part, log);
     return part;
   }
@@ -189,18 +120,6 @@ export function openConsolidator(deps: ConsolidatorDeps): Consolidator {
       await quiet();
       throw err;
     }
-  }
-
-  async function result(last: Sent | Taken): Promise<Taken> {
-    if (typeof last === "string") return last;
-    return (await ended(last)) ? "counted" : "refused";
-  }
-
-  function shout(unsubscriptions: number): void {
-    log.error(
-      { unsubscriptions },
-      "readers unsubscribed from messages that are not in the database any more: their addresses cannot be suppressed",
-    );
   }
 
   /** A part with something in it that cannot be counted, in halves. */
@@ -249,16 +168,13 @@ export function openConsolidator(deps: ConsolidatorDeps): Consolidator {
       }),
     change: (make) =>
       inTurn(async () => {
+        // It is made of what is there, not of what will be.
         await quiet();
-        const at = await known();
-        if (at === null) return "deposed";
-        const batch = await make();
-        if (batch === null) return "counted";
-        fence = null;
-        const whole = packBatch({ ...batch, damage: [], advance: null });
-        if (!(await commitBatch(sql, at, whole))) return "refused";
-        fence = fenceBehind(at, whole);
-        return "counted";
+        const sent = await send(make, async () => {
+          const batch = await make();
+          return batch && { batch: packBatch({ ...batch, damage: [], advance: null }), underWay: null };
+        });
+        return result(sent);
       }),
   };
 }

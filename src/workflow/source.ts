@@ -11,8 +11,9 @@ import type { Log } from "../base/log.ts";
 import type { HttpAnswer, HttpAsk } from "../http/client.ts";
 import type { Sql } from "../db/sql.ts";
 import { logAt, noteRedirector, attachLog } from "../db/tracking-sources.ts";
-import type { Consolidator, Taken } from "./consolidate.ts";
+import type { Consolidator } from "./consolidate.ts";
 import type { Piece } from "./piece.ts";
+import type { Taken } from "./pipeline.ts";
 import { type Cursor, pull, type Pulled } from "./pull.ts";
 
 export interface SourceDeps {
