@@ -6,7 +6,8 @@ import { openSql } from "../../src/db/sql.ts";
 import { raiseFence } from "../../src/db/tracking-sources.ts";
 import { trackingSources } from "../../src/db/tracking-reports.ts";
 import type { TrackingRecord } from "../../src/model/tracking.ts";
-import { openConsolidator, type Taken } from "../../src/workflow/consolidate.ts";
+import { openConsolidator } from "../../src/workflow/consolidate.ts";
+import type { Taken } from "../../src/workflow/pipeline.ts";
 import type { Piece } from "../../src/workflow/piece.ts";
 import { pullSource, type SourceDeps } from "../../src/workflow/source.ts";
 import { openTestDatabase, type TestDatabase } from "../support/database.ts";
@@ -176,7 +177,13 @@ describe("a log", () => {
   test("that is born anew while the one before is being counted is acknowledged as far as it is counted itself", async () => {
     const gates: PromiseWithResolvers<void>[] = [];
     const fence = await raiseFence(db.sql, epoch + 1);
-    const consolidator = openConsolidator({ sql: db.sql, log: silentLog, fence: fence! });
+    const consolidator = openConsolidator({
+      sql: db.sql,
+      log: silentLog,
+      clock: systemClock,
+      counted: () => {},
+      fence: fence!,
+    });
     const take = async (piece: Piece): Promise<Taken> => {
       await gates[gates.push(Promise.withResolvers<void>()) - 1]!.promise;
       return consolidator.take(piece);
