@@ -61,7 +61,7 @@ export const AGENT_RULES: readonly AgentRule[] = [
     class: "scanner",
     text: "a mail security product checked the link; it names itself",
     source:
-      "product names as they stand in the user agents of their link checks, collected in public access logs until 2025",
+      "names of mail security products and scanners; guides to their link checks list them (check.live-direct-marketing.online/blog/bot-clicks-security-scanners-detect)",
     pattern:
       /Barracuda|Proofpoint|Mimecast|MessageLabs|Symantec|Trend ?Micro|TMES|FireEye|Trellix|Forcepoint|Websense|Sophos|Fortinet|FortiMail|FortiGuard|Cisco(?:Secure|-IronPort)|IronPort|Cloudmark|Vade ?Secure|Zscaler|CheckPhish|Netcraft|urlscan|VirusTotal|Google-Safety|SafeBrowsing|PhishTank|McAfee|Kaspersky|Avast|Bitdefender|Palo ?Alto|Cortex-Xpanse|Censys|ZGrab|Nessus|Nikto|Nmap/i,
   },
