@@ -1,6 +1,6 @@
 /**
  * Networks from which a hit is a machine's, as far as that can be known without asking anybody: a short table of large blocks, written down
- * from what their holders publish (column source) as of 2025. It is meant to be right where it speaks, not to be complete; it grows old
+ * by hand from what their holders and the registries are known to say (column source), state of 2025; nothing is fetched. It is meant to be right where it speaks, not to be complete; it grows old
  * slowly, because blocks of this size are rarely given away.
  *
  * No block is smaller than a /24 or a /48, so that a shortened address (settings redirector.clientAddress) is found as well as a whole one.
