@@ -43,7 +43,9 @@ Outlook's conditional comments too. Nothing else of the document changes. Three 
 
 Left alone are addresses that are not http or https, relative ones, places in the document, those with a user name, \`{{unsubscribeUrl}}\` and
 \`{{mirrorUrl}}\`. An address may hold expressions and blocks: it is signed when the message is made, from what they printed, and left as it was
-printed if nobody can be led there. A link that begins in one branch of a block and goes on in another is left alone.
+printed if nobody can be led there. Where the host is an expression, or goes on with one (\`https://shop.example{{path}}\`), the variable decides where the reader
+is led, under the name of your tracking domain: fill it from your own data and never with what somebody typed into a form, or write the host out up to its
+slash. A link that begins in one branch of a block and goes on in another is left alone.
 \`GET /v1/deliveries/{id}/links\` lists all of them, with the reason where one is left alone.
 
 In the text part URLs are tracked where \`tracking.textLinks\` asks for it: those that begin with \`http://\` or \`https://\`, and expressions that are
