@@ -11,6 +11,7 @@ import type { Log } from "../base/log.ts";
 import type { HttpAnswer, HttpAsk } from "../http/client.ts";
 import type { Sql } from "../db/sql.ts";
 import { logAt, noteRedirector, attachLog } from "../db/tracking-sources.ts";
+import type { Claims } from "./claims.ts";
 import type { Consolidator } from "./consolidate.ts";
 import type { Piece } from "./piece.ts";
 import type { Taken } from "./pipeline.ts";
@@ -20,6 +21,8 @@ export interface SourceDeps {
   readonly ask: (request: HttpAsk) => Promise<HttpAnswer>;
   readonly sql: Sql;
   readonly consolidator: Pick<Consolidator, "take" | "turnBack">;
+  /** Shared by all that are pulled. */
+  readonly claims: Claims;
   readonly secret: string;
   readonly pullRecords: number;
   readonly pullWaitMs: number;
@@ -105,6 +108,8 @@ export async function pullSource(deps: SourceDeps, address: string, signal: Abor
       await told.away(pulled.text);
       return pause(clock, backoff.next(), signal);
     }
+    const holder = deps.claims.take(pulled.kind === "resume" ? at.log : pulled.log, address);
+    if (holder !== "") return leaveTo(holder);
     backoff.reset();
     if (pulled.kind === "resume") return resume(at, pulled.position);
     await told.here(pulled);
@@ -118,6 +123,15 @@ export async function pullSource(deps: SourceDeps, address: string, signal: Abor
     }
     if (piece !== null && piece.to > piece.from) await give(piece);
     else if (tookMs < QUICK_MS) await pause(clock, QUIET_PAUSE_MS, signal);
+  }
+
+  /** Nothing of its log is counted, and nothing acknowledged. */
+  async function leaveTo(holder: string): Promise<void> {
+    await abandon();
+    committed = 0;
+    cursor = { log: "", position: 0 };
+    await told.away(`its log is that of ${holder}: a copy of its folder, or the same server twice`);
+    await pause(clock, backoff.next(), signal);
   }
 
   /** What the copy had was counted before it was put back, what came since is counted now; in between hits may be missing. */

@@ -9,6 +9,7 @@ import type { HttpAnswer, HttpAsk } from "../http/client.ts";
 import { type Lead, openLeadership } from "../db/leadership.ts";
 import { CHANNELS, type Sql } from "../db/sql.ts";
 import { raiseFence } from "../db/tracking-sources.ts";
+import { openClaims } from "./claims.ts";
 import { type CountedFacts, openConsolidator } from "./consolidate.ts";
 import { lookAgain } from "./second-look.ts";
 import { pause, pullSource, type SourceDeps } from "./source.ts";
@@ -50,7 +51,7 @@ export function openTracking(deps: TrackingDeps): Tracking {
     const fence = await raised(epoch, signal);
     if (fence === null) return;
     const consolidator = openConsolidator({ sql, log, clock, fence, counted: deps.counted });
-    const source = { ...deps, consolidator };
+    const source = { ...deps, consolidator, claims: openClaims(clock) };
     await Promise.all([
       ...deps.redirectors.map((address) => pullSource(source, address, signal)),
       lookAgain({ sql, consolidator, clock, log }, signal),

@@ -6,6 +6,7 @@ import { openSql } from "../../src/db/sql.ts";
 import { raiseFence } from "../../src/db/tracking-sources.ts";
 import { trackingSources } from "../../src/db/tracking-reports.ts";
 import type { TrackingRecord } from "../../src/model/tracking.ts";
+import { openClaims } from "../../src/workflow/claims.ts";
 import { openConsolidator } from "../../src/workflow/consolidate.ts";
 import type { Taken } from "../../src/workflow/pipeline.ts";
 import type { Piece } from "../../src/workflow/piece.ts";
@@ -65,6 +66,7 @@ async function pulling(over: Partial<SourceDeps> & { said?: string[] } = {}): Pr
         counted: () => {},
         batch: 20,
       }),
+      claims: openClaims(systemClock),
       secret: "s",
       pullRecords: 50,
       pullWaitMs: 200,

@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { systemClock } from "../../src/base/clock.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { CHANNELS, openSql } from "../../src/db/sql.ts";
+import { trackingSources } from "../../src/db/tracking-reports.ts";
 import { raiseFence } from "../../src/db/tracking-sources.ts";
 import type { TrackingRecord } from "../../src/model/tracking.ts";
 import { openTracking, type Tracking, type TrackingDeps } from "../../src/workflow/tracking.ts";
@@ -162,4 +163,24 @@ test("several redirection servers are pulled side by side; one that is away stop
   expect((await counted()).sort((a, b) => a - b)).toEqual(upTo(500));
   const ids = await db.sql<{ id: number }[]>`select id from tracking order by id`;
   expect(ids.at(-1)!.id - ids[0]!.id).toBe(499);
+});
+
+test("a server whose folder is a copy of another's, or that is named twice, is not counted for the other, and that is said", async () => {
+  const [first, copy] = [openFakeLog("x"), openFakeLog("x")];
+  const logs = [first, first, copy];
+  first.append(clicks(0, 100));
+  copy.append(clicks(0, 50));
+  copy.resume = copy.end;
+  workflow("a", {
+    redirectors: ["http://r0", "http://r1", "http://r2"],
+    ask: (request) => logs[Number(new URL(request.url).hostname.slice(1))]!.ask(request),
+  });
+  const troubles = async (): Promise<string[]> => (await trackingSources(db.sql)).map(({ trouble }) => trouble).sort();
+  await until(async () => (await troubles()).filter((text) => text.startsWith("its log is that of")).length === 2);
+  copy.append(clicks(100, 120));
+  first.append(clicks(200, 300));
+  await until(async () => (await counted()).some((n) => n === 299 || n === 119));
+  const seen = await counted();
+  expect(new Set(seen).size).toBe(seen.length);
+  expect((await troubles())[0]).toBe("");
 });
