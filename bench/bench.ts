@@ -4,6 +4,8 @@ export interface BenchOptions {
   /** True when all benches run in a row: fewer rounds, smaller loads. */
   readonly short: boolean;
   readonly values: Readonly<Record<string, string>>;
+  /** Files or folders named behind the bench. */
+  readonly places?: readonly string[];
 }
 
 /** Prints its table and returns the object of the last line. */

@@ -67,6 +67,12 @@ const BENCHES: readonly Row[] = [
     load: async () => (await import("./quota-sim.ts")).quotaSim,
   },
   {
+    name: "bounces",
+    about:
+      "mails and replies that tell of failures: how well (with a folder of labelled ones) and how fast they are understood",
+    load: async () => (await import("./bounces.ts")).bounces,
+  },
+  {
     name: "chaos",
     about: "kill -9 again and again in a delivery: nothing lost, doubles only in doubt",
     long: true,
@@ -86,7 +92,9 @@ async function main(): Promise<number> {
       console.error(`no bench ${name}; there are: ${BENCHES.map((bench) => bench.name).join(", ")}`);
       return 2;
     }
-    const result = await (await row.load())({ short: rest.includes("--short"), values: valuesOf(rest) });
+    const result = await (
+      await row.load()
+    )({ short: rest.includes("--short"), values: valuesOf(rest), places: placesOf(rest) });
     console.log(JSON.stringify({ bench: row.name, ...result }));
     return 0;
   }
@@ -98,6 +106,16 @@ async function main(): Promise<number> {
   }
   console.log(JSON.stringify({ bench: "all", ...results }));
   return 0;
+}
+
+/** What is no option and no option's value. */
+function placesOf(args: readonly string[]): string[] {
+  const { tokens } = parseArgs({ args: [...args], strict: false, allowPositionals: true, tokens: true });
+  return tokens.flatMap((token, i) => {
+    const before = tokens[i - 1];
+    const value = before?.kind === "option" && before.value === undefined;
+    return token.kind === "positional" && !value ? [token.value] : [];
+  });
 }
 
 /** `--rounds 5 --seed 1` as an object; a flag without value is "true". */

@@ -10,7 +10,7 @@ import {
   piecesOfText,
   readsText,
 } from "./bounce-rules.ts";
-import { foldText } from "./bounce-text.ts";
+import { GAP_MOST, foldText } from "./bounce-text.ts";
 import { harmless } from "./harmless.ts";
 import { type Statement, readSaid } from "./said.ts";
 
@@ -35,6 +35,7 @@ const ORDINARY = [
   "Hi. This is the qmail-send program at example.com. I'm afraid I wasn't able to deliver your message to the following addresses. This is a permanent error; I've given up. Sorry it didn't work out.",
   "Sorry, we were unable to deliver your message to the following address. Below this line is a copy of the message. No further attempts will be made.",
   "Technical details of permanent failure: The response from the remote server was:",
+  "Your message was rejected by mail.example.com for the following reason: The destination computer refused to accept it.",
   "The error that the other server returned was: host mail.example.com said: (in reply to RCPT TO command)",
   "The original message was received at Mon, 1 Jan 2024 00:00:00 from mail.example.com",
   "----- The following addresses had permanent fatal errors ----- ----- Transcript of session follows -----",
@@ -64,7 +65,7 @@ export function checkBounceRules(table: BounceTable, over: ReadonlySet<string> =
     const say = (text: string): void => void problems.push({ severity: "error", at: rule.origin, rule: rule.id, text });
     if (seen.has(rule.id)) say("there is another rule of this name");
     seen.add(rule.id);
-    for (const text of tooGeneral(rule)) say(text);
+    for (const text of tooGeneral(rule, table.weak(rule))) say(text);
     if (rule.examples.length === 0) say("has no example of what it is for");
     for (const example of rule.examples) {
       const taken = table.find(exampleStatement(example, rule.match));
@@ -76,7 +77,8 @@ export function checkBounceRules(table: BounceTable, over: ReadonlySet<string> =
   return problems;
 }
 
-function tooGeneral(rule: BounceRule): string[] {
+/** @param weak it stands behind the codes: a common word that ends no address may stand there. */
+function tooGeneral(rule: BounceRule, weak: boolean): string[] {
   const { match, verdict } = rule;
   const problems: string[] = [];
   const failures = match.sources.length === 0 || match.sources.some((source) => FAILURES.includes(source));
@@ -88,7 +90,7 @@ function tooGeneral(rule: BounceRule): string[] {
     const short = patterns.map(tooShort).find((least) => least > 0) ?? 0;
     if (short > 0)
       problems.push(`text ${JSON.stringify(text)} is too short to mean anything: at least ${short} characters`);
-    if (i >= alone) continue;
+    if (i >= alone || (weak && verdict.type !== "hard")) continue;
     const ordinary = ORDINARY.find((sentence) => patterns.some((pieces) => holds([sentence], pieces)));
     if (ordinary !== undefined)
       problems.push(`text ${JSON.stringify(text)} is in mails about every failure:${ordinary.trimEnd()}`);
@@ -107,18 +109,28 @@ function tooShort(pieces: readonly string[]): number {
   return text.replaceAll(" ", "").length < least && !/[^\x00-\x7e]/.test(text) ? least : 0;
 }
 
-/** Whether every text that has the pieces of one pattern has those of the other, each after the one before. */
+/** Whether every text that has the pieces of one pattern, each within the gap, has those of the other; false when that is not certain. */
 export function holds(pieces: readonly string[], wanted: readonly string[]): boolean {
-  let piece = 0;
-  let from = 0;
-  for (const want of wanted) {
-    let at = -1;
-    while (piece < pieces.length && (at = (pieces[piece] ?? "").indexOf(want, from)) < 0) {
-      piece++;
-      from = 0;
-    }
-    if (at < 0) return false;
-    from = at + want.length;
+  if (pieces.some((piece) => holdsAll(piece, wanted))) return true;
+  const last = pieces.length - 1;
+  if (last < 1 || wanted.length !== pieces.length) return false;
+  return pieces.every((piece, i) => {
+    const want = wanted[i] ?? "";
+    return i === 0 ? piece.endsWith(want) : i === last ? piece.startsWith(want) : piece === want;
+  });
+}
+
+/** One after the other in one text, from each place where the first of them is. */
+function holdsAll(text: string, [first = "", ...rest]: readonly string[]): boolean {
+  for (let at = text.indexOf(first); at >= 0; at = text.indexOf(first, at + 1)) {
+    let end = at + first.length;
+    const all = rest.every((want) => {
+      const next = text.indexOf(want, end);
+      const near = next >= 0 && next - end <= GAP_MOST;
+      end = next + want.length;
+      return near;
+    });
+    if (all) return true;
   }
-  return true;
+  return false;
 }

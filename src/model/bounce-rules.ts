@@ -5,7 +5,7 @@
  * src/config/bounce-rules-file.ts, proving them bounce-rules-check.ts.
  */
 import { createHash } from "node:crypto";
-import { expandPattern, foldText } from "./bounce-text.ts";
+import { GAP_MOST, expandPattern, foldText } from "./bounce-text.ts";
 import { type Mask, compileMasks } from "./mask.ts";
 import type { Stage } from "./outcome.ts";
 import type { Reason } from "./reason.ts";
@@ -57,6 +57,8 @@ export interface BounceTable {
   readonly version: string;
   /** The first rule that matches, null for none. */
   find(said: Statement): BounceRule | null;
+  /** Whether a rule stands behind the first that knows a code alone: it is for what nothing else is known of. */
+  weak(rule: BounceRule): boolean;
   /** Of what no rule knows: soft, unreachable, rule ''. */
   readonly unknown: Verdict;
   /** The verdict of the rule that matches, or `unknown`. */
@@ -91,7 +93,7 @@ export function compileBounceRules(rules: BounceRules): BounceTable {
       throw new RangeError(`${rule.origin}: rule ${rule.id}: ${(error as Error).message}`, { cause: error });
     }
   });
-  const search = compileTextSearch([...numbers.keys()]);
+  const search = compileTextSearch([...numbers.keys()], GAP_MOST);
   const version = rulesVersion(rules);
   /** Of each rule: the last statement that had a text of it. */
   const saidIn = new Int32Array(rules.length);
@@ -117,10 +119,15 @@ export function compileBounceRules(rules: BounceRules): BounceTable {
   }
 
   const unknown: Verdict = { ...UNKNOWN, version };
+  const firstCode = rules.findIndex(
+    ({ match }) => match.enhanced.length > 0 && match.texts.length + match.all.length === 0,
+  );
+  const last = new Set(firstCode < 0 ? [] : rules.slice(firstCode));
   return {
     rules,
     version,
     find,
+    weak: (rule) => last.has(rule),
     unknown,
     judge(said) {
       const rule = find(said);

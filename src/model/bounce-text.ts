@@ -8,6 +8,9 @@ import { harmless } from "./harmless.ts";
 /** Longest text that is looked at: a reply has some hundred characters, what a program says about one recipient some thousand. */
 export const TEXT_MOST = 4000;
 
+/** Characters a `*` may stand for: a name, an address, some words; not the next sentence but one. */
+export const GAP_MOST = 60;
+
 /** Of a mail address, a Message-ID too: what stands around the @. Bounded, so that no text makes it slow. */
 const ADDRESS = /[^\s<>()[\]"',;:=@]{1,64}@[^\s<>()[\]"',;:=@]{1,255}/g;
 const IP = /\b\d{1,3}(?:\.\d{1,3}){3}\b|\b[0-9a-f]{1,4}(?::[0-9a-f]{0,4}){4,7}\b/gi;
@@ -23,11 +26,28 @@ const FIRST = new RegExp(`^ ${FILLER_WORDS} `);
 const LAST = new RegExp(` ${FILLER_WORDS} $`);
 const OTHER = /[^\x00-\x7e]/;
 
+/** Letters whose stroke or other half is no accent to Unicode. */
+const LETTERS: Readonly<Record<string, string>> = {
+  ł: "l",
+  Ł: "l",
+  ø: "o",
+  Ø: "o",
+  đ: "d",
+  Đ: "d",
+  ß: "ss",
+  æ: "ae",
+  Æ: "ae",
+  œ: "oe",
+  Œ: "oe",
+  ı: "i",
+};
+
 /** Half- and full-width letters are the same, so are those with and without accents; soft hyphens and zero-width characters are none. */
 function plainLetters(text: string): string {
   return text
     .normalize("NFKD")
     .replace(/[\u0300-\u036f]+|\p{Cf}+/gu, "")
+    .replace(/[łŁøØđĐßæÆœŒı]/g, (letter) => LETTERS[letter] ?? letter)
     .normalize("NFC");
 }
 

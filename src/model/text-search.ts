@@ -22,61 +22,86 @@ export function piecesOf(pattern: string): string[] {
   return pattern.split("*").filter((piece) => piece !== "");
 }
 
-/** A piece of a pattern: the `index`-th of its pieces. */
+/** A piece of a pattern. `slot`: its number among the pieces of all patterns; that of the piece before it is one less. */
 interface Use {
   readonly pattern: number;
-  readonly index: number;
+  readonly slot: number;
+  readonly first: boolean;
+  readonly last: boolean;
 }
 
-/** Throws a RangeError for more than PATTERNS_MOST characters. */
-export function compileTextSearch(patterns: readonly string[]): TextSearch {
-  const split = patterns.map(piecesOf);
-  const uses = new Map<string, Use[]>();
-  split.forEach((parts, pattern) =>
-    parts.forEach((piece, index) => {
-      const list = uses.get(piece) ?? [];
-      // The later piece of a pattern first: one place in the text is never two pieces of it.
-      list.unshift({ pattern, index });
-      uses.set(piece, list);
-    }),
-  );
+/**
+ * @param gap characters that may stand between two pieces of a pattern. Without one the pieces nearest to the beginning are taken, with one those
+ * nearest to each other, as far as pieces do not overlap themselves more than once.
+ * Throws a RangeError for more than PATTERNS_MOST characters.
+ */
+export function compileTextSearch(patterns: readonly string[], gap: number = Number.POSITIVE_INFINITY): TextSearch {
+  const { uses, slots, empty } = usesOf(patterns);
   const machine = buildMachine([...uses.keys()]);
-  const usesOf = [...uses.values()];
+  const usesOfPiece = [...uses.values()];
   const lengths = [...uses.keys()].map((piece) => piece.length);
-  const counts = Int32Array.from(split, (parts) => parts.length);
-  /** Of each pattern: the text it was last seen in, the pieces found there and where the last of them ended. */
-  const seenIn = new Int32Array(patterns.length);
-  const pieces = new Int32Array(patterns.length);
-  const endedAt = new Int32Array(patterns.length);
+  const near = Number.isFinite(gap);
+  /** Of each slot: the text in which everything up to it was last found, where that ended, and where it had ended before. */
+  const seenIn = new Int32Array(slots);
+  const endedAt = new Int32Array(slots);
+  const beforeAt = new Int32Array(slots);
+  /** Of each pattern: the text it was last found in. */
+  const foundIn = new Int32Array(patterns.length);
   const found: number[] = [];
   let round = 0;
 
   function take(piece: number, end: number): void {
-    const start = end - (lengths[piece] ?? 0);
-    for (const { pattern, index } of usesOf[piece] ?? []) {
-      if (seenIn[pattern] !== round) {
-        seenIn[pattern] = round;
-        pieces[pattern] = 0;
-        endedAt[pattern] = 0;
-      }
-      if (pieces[pattern] !== index || start < (endedAt[pattern] ?? 0)) continue;
-      pieces[pattern] = index + 1;
-      endedAt[pattern] = end;
-      if (index + 1 === counts[pattern]) found.push(pattern);
+    const start = end - (lengths[piece] as number);
+    for (const { pattern, slot, first, last } of usesOfPiece[piece] as readonly Use[]) {
+      const again = seenIn[slot] === round;
+      if (again && (!near || last)) continue;
+      if (!first && !follows(slot - 1, start)) continue;
+      beforeAt[slot] = again ? (endedAt[slot] as number) : -1;
+      seenIn[slot] = round;
+      endedAt[slot] = end;
+      if (!last) continue;
+      foundIn[pattern] = round;
+      found.push(pattern);
     }
   }
 
-  const hits: TextHits = {
-    has: (pattern) => counts[pattern] === 0 || (seenIn[pattern] === round && pieces[pattern] === counts[pattern]),
-    found,
-  };
+  function follows(slot: number, start: number): boolean {
+    if (seenIn[slot] !== round) return false;
+    const since = start - (endedAt[slot] as number);
+    if (since >= 0) return since <= gap;
+    const before = beforeAt[slot] as number;
+    return before >= 0 && start >= before && start - before <= gap;
+  }
+
+  const hits: TextHits = { has: (pattern) => foundIn[pattern] === round || empty.has(pattern), found };
   return (text) => {
-    round = round === 0x7fff_ffff ? 1 : round + 1;
-    if (round === 1) seenIn.fill(0);
+    if (round === 0x7fff_ffff) {
+      seenIn.fill(0);
+      foundIn.fill(0);
+      round = 0;
+    }
+    round++;
     found.length = 0;
     walk(machine, text, take);
     return hits;
   };
+}
+
+/** Of each different piece where it is used: later pieces of a pattern first, because one place in the text is never two pieces of it. */
+function usesOf(patterns: readonly string[]): { uses: Map<string, Use[]>; slots: number; empty: ReadonlySet<number> } {
+  const uses = new Map<string, Use[]>();
+  const empty = new Set<number>();
+  let slots = 0;
+  patterns.forEach((text, pattern) => {
+    const pieces = piecesOf(text);
+    if (pieces.length === 0) empty.add(pattern);
+    pieces.forEach((piece, index) => {
+      const list = uses.get(piece) ?? [];
+      list.unshift({ pattern, slot: slots++, first: index === 0, last: index === pieces.length - 1 });
+      uses.set(piece, list);
+    });
+  });
+  return { uses, slots, empty };
 }
 
 /**

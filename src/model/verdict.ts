@@ -65,7 +65,7 @@ const CATEGORY_OF: Readonly<Record<Reason, Category>> = {
   "in-doubt": "not_defined",
   unrenderable: "not_defined",
   expired: "unreachable",
-  suppressed: "not_defined",
+  suppressed: "feedback_loop",
   journal: "not_defined",
   other: "not_defined",
 };

@@ -1,5 +1,5 @@
 /** Files of bounce rules: bad ones first, then layers, then the file that comes along, then files that change while a process runs. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -13,8 +13,14 @@ import {
 } from "../../src/config/bounce-rules-file.ts";
 import type { BounceRule } from "../../src/model/bounce-rules.ts";
 import { readSaid } from "../../src/model/said.ts";
+import { categoryOf } from "../../src/model/verdict.ts";
 import { shippedBounces } from "../support/bounce-rules.ts";
 import { handClock } from "../support/clock.ts";
+
+const PHRASES = readFileSync(join(import.meta.dirname, "bounce-phrases.txt"), "utf8")
+  .split("\n")
+  .filter((line) => line !== "" && !line.startsWith("#"))
+  .map((line) => [line.slice(0, line.indexOf("|")), line.slice(line.indexOf("|") + 1)] as const);
 
 let dir = "";
 beforeAll(() => {
@@ -136,6 +142,11 @@ describe("the rules that come along", () => {
   ])("%s is %s", (line, expected) => {
     const { type, reason } = shippedBounces().judge({ ...readSaid(line), source: "reply", mx: "", stage: "rcpt" });
     expect(`${reason} ${type}`).toBe(expected);
+  });
+
+  test.each(PHRASES)("%s: %s", (category, text) => {
+    const said = { ...readSaid(text), source: "bounce" as const, mx: "", stage: "" };
+    expect(categoryOf(shippedBounces().judge(said).reason)).toBe(category);
   });
 
   test("a text that only a code or nobody knows waits to be qualified", () => {

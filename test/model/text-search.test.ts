@@ -65,6 +65,27 @@ test.each([
   expect(found([pattern], text).length === 1).toBe(expected);
 });
 
+describe("with a gap", () => {
+  const near = (pattern: string, text: string): boolean => compileTextSearch([pattern], 5)(text).has(0);
+
+  test.each([
+    ["one*two", "one two", true],
+    ["one*two", "one 1234two", true],
+    ["one*two", "one 12345two", false],
+    ["one*two", "one 12345 one two", true],
+    ["one*two*one", "one two 123456 one two one", true],
+    ["one*two*one", "one 123456 two one", false],
+    ["aa*ab", "aaab", true],
+    ["ab*ab", "ab 123456 ab ab", true],
+  ])("%j in %j: %s", (pattern, text, expected) => {
+    expect(near(pattern, text)).toBe(expected);
+  });
+
+  test("a pattern is found once, however often it is there", () => {
+    expect(compileTextSearch(["a*b"], 5)("a b a b a b").found).toEqual([0]);
+  });
+});
+
 test("the same as searching for each pattern alone, with letters that repeat", () => {
   const next = numbers(7);
   const letters = (most: number, of: string): string =>

@@ -54,38 +54,69 @@ export function stageIn(text: string): string {
   return STAGES.find(([mark]) => mark.test(short))?.[1] ?? "";
 }
 
-/** @param whole where codes are looked for when the piece that decided has none; '' when it is about several recipients. */
-export function judgePieces(
+/** What there is to be judged. */
+export interface Evidence {
+  /** About this recipient, the nearest first. */
+  readonly near: readonly Piece[];
+  /** About the mail as a whole; asked for when the near ones say nothing. */
+  general?(): readonly Piece[];
+  /** Where codes are looked for when what decided has none; '' when it is about several recipients. */
+  readonly whole?: string;
+}
+
+export function judgeEvidence(rules: BounceTable, source: SaidSource, mx: string, evidence: Evidence): Judged {
+  const near = judgePieces(rules, source, mx, evidence.near);
+  const far = near.sure || near.words !== null ? null : judgePieces(rules, source, mx, evidence.general?.() ?? []);
+  const words = near.words ?? far?.words ?? null;
+  // Of a delay, a complaint and the like the kind alone decides, words or none.
+  const judged =
+    words ?? near.code ?? far?.code ?? near.first ?? far?.first ?? judgeText(rules, source, mx, { text: "" });
+  const first = near.first ?? far?.first;
+  // Words that were found farther away have the codes that stood near.
+  const code = judged.code || (first?.code ?? 0) || codeIn(evidence.whole ?? "");
+  const status = judged.status || (first?.status ?? "") || enhancedIn(evidence.whole ?? "", code);
+  return { verdict: judged.verdict, text: judged.text, code, status };
+}
+
+interface JudgedPieces {
+  /** By a rule that is for these words, and not for what nothing else is known of. */
+  readonly sure: boolean;
+  /** By words, the surest there are. */
+  readonly words: Judged | null;
+  readonly code: Judged | null;
+  readonly first: Judged | null;
+}
+
+function judgePieces(rules: BounceTable, source: SaidSource, mx: string, pieces: readonly Piece[]): JudgedPieces {
+  let words: Judged | null = null;
+  let code: Judged | null = null;
+  let first: Judged | null = null;
+  for (const piece of pieces.flatMap(withReply)) {
+    if (piece.text.trim() === "" && (piece.status ?? "") === "") continue;
+    const judged = judgeText(rules, source, mx, piece);
+    first ??= judged;
+    if (judged.sure) return { sure: true, words: judged, code, first };
+    if (judged.verdict.byText) words ??= judged;
+    else if (judged.verdict.rule !== "") code ??= judged;
+  }
+  return { sure: false, words, code, first };
+}
+
+function judgeText(
   rules: BounceTable,
   source: SaidSource,
   mx: string,
-  pieces: readonly Piece[],
-  whole: string = "",
-): Judged {
-  const judged = judgeEach(rules, source, mx, pieces);
-  const code = judged.code || codeIn(whole);
-  return { ...judged, code, status: judged.status || enhancedIn(whole, code) };
-}
-
-function judgeEach(rules: BounceTable, source: SaidSource, mx: string, pieces: readonly Piece[]): Judged {
-  let byCode: Judged | null = null;
-  let first: Judged | null = null;
-  for (const { text, status = "", stage = "" } of pieces.flatMap(withReply)) {
-    if (text.trim() === "" && status === "") continue;
-    const code = codeIn(text);
-    // The words of a report may name another code than its status: what the server said comes first.
-    const enhanced = enhancedIn(text, code) || status;
-    const rule = rules.find({ source, code, enhanced, text, mx, stage: stage || stageIn(text) });
-    const verdict = rule === null ? rules.unknown : verdictOf(rule, rules.version);
-    const judged = { verdict, text: harmless(text.replace(/\s+/g, " "), 500), code, status: enhanced };
-    // A rule that looks at the moment knows as much as one that knows the words.
-    if (verdict.byText || (rule?.match.stages.length ?? 0) > 0) return withCodes(judged, first);
-    first ??= judged;
-    if (verdict.rule !== "") byCode ??= judged;
-  }
-  // Of a delay, a complaint and the like the kind alone decides, words or none.
-  const verdict = rules.judge({ source, code: 0, enhanced: "", text: "", mx, stage: "" });
-  return byCode ?? first ?? { verdict, text: "", code: 0, status: "" };
+  { text, status = "", stage = "" }: Piece,
+): Judged & { readonly sure: boolean } {
+  const code = codeIn(text);
+  // The words of a report may name another code than its status: what the server said comes first.
+  const enhanced = enhancedIn(text, code) || status;
+  const rule = rules.find({ source, code, enhanced, text, mx, stage: stage || stageIn(text) });
+  const verdict = rule === null ? rules.unknown : verdictOf(rule, rules.version);
+  // A rule that looks at the moment knows as much as one that knows the words; of other kinds of mail the kind is enough.
+  const knows = verdict.byText || source !== "bounce" || (rule?.match.stages.length ?? 0) > 0;
+  const sure = rule !== null && !rules.weak(rule) && knows;
+  return { verdict, text: harmless(text.replace(/\s+/g, " "), 500), code, status: enhanced, sure };
 }
 
 /** A server's answer inside of what a program says around it comes first: `host mx.example.com said: 550 5.1.1 …`. */
@@ -100,8 +131,3 @@ function withReply(piece: Piece): Piece[] {
 /** A line that is no longer the server's: of the dialogue, of another recipient, or the program's own last word. */
 const REPLY_ENDS =
   /\n\s*(?:<<<|>>>|\.\.\.|-{3}|\/?I'm not going to try|Giving up|<?[^\s<>@]{1,128}@[^\s<>@]{1,250}>?(?:\.\.\.|:|\s*$))/im;
-
-/** Words that were found farther away have the codes that stood near. */
-function withCodes(judged: Judged, first: Judged | null): Judged {
-  return { ...judged, code: judged.code || (first?.code ?? 0), status: judged.status || (first?.status ?? "") };
-}

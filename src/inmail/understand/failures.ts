@@ -1,7 +1,7 @@
 /** The results of a failure that is told in text alone, and who we are in it. */
 import type { BounceTable } from "../../model/bounce-rules.ts";
 import type { MailResult } from "./contract.ts";
-import { type Piece, judgePieces } from "./evidence.ts";
+import { type Piece, judgeEvidence } from "./evidence.ts";
 import { addressesIn } from "./headers.ts";
 import type { Opened } from "./opened.ts";
 import { type Mentioned, mentionedIn, returnedTo, saidOf } from "./recipients.ts";
@@ -15,7 +15,11 @@ export function failuresOf(mail: Opened, signs: Signs, rules: BounceTable): Mail
   const general = paragraphsOf(mail);
   const whole = failed.length === 1 ? mail.text : "";
   return failed.map(({ recipient, said }) => {
-    const judged = judgePieces(rules, source, mx, [...said.map((text) => ({ text })), ...general], whole);
+    const judged = judgeEvidence(rules, source, mx, {
+      near: said.map((text) => ({ text })),
+      general: () => general,
+      whole,
+    });
     return resultOf(recipient, source === "delay" ? "delayed" : "failed", judged, mx);
   });
 }

@@ -2,7 +2,7 @@
 import type { BounceTable } from "../../model/bounce-rules.ts";
 import type { SaidSource } from "../../model/said.ts";
 import type { MailResult } from "./contract.ts";
-import { type Piece, judgePieces } from "./evidence.ts";
+import { judgeEvidence } from "./evidence.ts";
 import { ourAddresses, paragraphsOf, serverOf } from "./failures.ts";
 import { addressesIn } from "./headers.ts";
 import type { Opened } from "./opened.ts";
@@ -28,17 +28,14 @@ export function reportResults(
   const all = read.flatMap(({ recipients, reportingMta }) => recipients.map((each) => ({ each, reportingMta })));
   const chosen = all.slice(0, RECIPIENTS_MOST);
   const several = chosen.length > 1;
-  const general = several ? [] : paragraphsOf(mail);
   const results = chosen.map(({ each, reportingMta }) => {
     const recipient = each.recipient.includes("@") ? each.recipient : nameOf(mail, each, several);
     const mx = each.remoteMta || reportingMta || serverOf(mail);
     const near = [each.recipient, each.finalRecipient].flatMap((address) => saidOf(mail.text, address));
-    const pieces: Piece[] = [
-      { text: each.diagnostic, status: each.status },
-      ...near.map((text) => ({ text, status: each.status })),
-      ...general,
-    ];
-    const judged = judgePieces(rules, SOURCES[each.action], mx, pieces, several ? "" : mail.text);
+    const judged = judgeEvidence(rules, SOURCES[each.action], mx, {
+      near: [each.diagnostic, ...near].map((text) => ({ text, status: each.status })),
+      ...(!several && { general: () => paragraphsOf(mail), whole: mail.text }),
+    });
     const status = each.status || judged.status;
     return resultOf(recipient, each.action, { ...judged, status }, mx, each.finalRecipient);
   });

@@ -75,13 +75,9 @@ export function isFailure(mail: Opened, signs: Signs): boolean {
   const mute = daemon && mail.returned !== null && (nullPath || autoSubmitted !== "" || report);
   if (daemon || nullPath || report)
     return (says || titled || mute) && score >= (daemon ? 4 : 5) && !(signs.answered && !daemon && !nullPath);
-  // Nobody signed as a program: only what looks like a report in every other way is one.
-  return (
-    titled &&
-    text.has("failed") &&
-    !signs.answered &&
-    (mail.returned !== null || autoSubmitted !== "" || text.has("dialogue") || TITLE.test(mail.subject))
-  );
+  // Nobody signed as a program: only what says so in title and text is one, no answer, and of bulk mail only what shows it in one more way.
+  const shown = mail.returned !== null || autoSubmitted !== "" || text.has("dialogue") || TITLE.test(mail.subject);
+  return titled && text.has("failed") && !signs.answered && (shown || !isBulk(mail));
 }
 
 /** A subject that begins so is no person's. */

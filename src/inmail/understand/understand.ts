@@ -16,7 +16,7 @@ import { reportResults } from "./report.ts";
 import { resultOf } from "./result.ts";
 import { type Signs, isAutoReply, isBulk, isChallenge, isFailure, isUnsubscribe, signsOf } from "./signs.ts";
 import { tokensIn } from "./tokens.ts";
-import { judgePieces } from "./evidence.ts";
+import { judgeEvidence } from "./evidence.ts";
 
 type Made = Pick<Understood, "kind" | "results"> & { readonly feedbackType?: string; readonly cut?: boolean };
 
@@ -80,7 +80,7 @@ const NOTIFIED: Readonly<Record<Notified["what"], readonly [MailKind, SaidSource
 function ofNotification({ what, recipients }: Notified, rules: BounceTable): Made {
   const [kind, source, action] = NOTIFIED[what];
   const results = recipients.map(({ address, status, text }): MailResult => {
-    const judged = judgePieces(rules, source, "", [{ text, status }]);
+    const judged = judgeEvidence(rules, source, "", { near: [{ text, status }] });
     return resultOf(address, action, judged, "");
   });
   return { kind, results };
@@ -96,7 +96,7 @@ function ofSender(
 ): Made {
   const sender = senderOf(mail);
   if (sender === "") return { kind, results: [] };
-  const judged = judgePieces(rules, source, "", [{ text: `${mail.subject}\n${mail.text}` }]);
+  const judged = judgeEvidence(rules, source, "", { near: [{ text: `${mail.subject}\n${mail.text}` }] });
   return { kind, results: [resultOf(sender, action, judged, "")] };
 }
 

@@ -2,7 +2,7 @@
  * Words by which a mail that came back is known for what it is when it does not say so to programs: in its subject, in its text. As bounce rules look for
  * theirs (folded, in one pass). They tell kinds of mail apart; why something failed is said by the rules alone.
  */
-import { expandPattern, foldText } from "../../model/bounce-text.ts";
+import { GAP_MOST, expandPattern, foldText } from "../../model/bounce-text.ts";
 import { compileTextSearch } from "../../model/text-search.ts";
 
 /** In a text: each list is what one thing is said by. */
@@ -19,6 +19,7 @@ const TEXTS = {
     "error occurred while (trying|attempting|processing|sending|delivering)",
     "(returned|return|returning|bounced|returned back|sent back) (to sender|to you|message|mail|undelivered)",
     "(message|mail|email) (returned|rejected|refused|bounced|undeliverable|not sent|couldn t|wasn t|not accepted|blocked)",
+    "(message|mail|email|attachment|posting|submission) (stopped|quarantined|removed|discarded|deleted|held|purged|filtered)",
     "(problem|problems|error|errors|trouble) (delivering|delivering your|while delivering|sending|with your message|during delivery)",
     "(address not found|address couldn t be found|recipient inbox full|message not delivered|message blocked|message not sent|delivery incomplete)",
     "transcript of session follows",
@@ -27,7 +28,7 @@ const TEXTS = {
     "(not in list|not member|awaits moderator) *(post|message)",
     "(nicht zugestellt|unzustellbar|konnte nicht|fehlgeschlagen|nicht ausgeliefert|zuruckgewiesen)",
     "(n a pas pu etre|n a pu etre|non remis|impossible de remettre|echec de la remise|echec de remise|n a pas ete remis|pas ete delivre|non distribue)",
-    "(no se pudo entregar|no pudo ser entregado|no ha podido|no entregado|no se ha podido|error en la entrega|no se puede entregar)",
+    "(no se pudo entregar|no pudo ser entregado|no ha podido|no entregado|no se ha podido|error en la entrega|error de envio|error en el envio|no se puede entregar)",
     "(nao foi possivel|nao pode ser entregue|nao entregue|nao foi entregue|falha na entrega|nao pode entregar)",
     "(impossibile recapitare|non e stato possibile|mancato recapito|non recapitato|non consegnat|consegna non riuscita)",
     "(kon niet worden|niet bezorgd|onbestelbaar|niet afgeleverd|kan niet worden)",
@@ -119,11 +120,12 @@ const SUBJECTS = {
     "(delivery|mail|message|email|e mail|send|mail system|transmission|nachricht|sending|distribution) (delivery |status |)(failure|failed|error|problem|failure notice|unsuccessful|report|notification|has failed|fehlgeschlagen|returned|rejected|aborted|not delivered|undeliverable)",
     "(failure notice|failure delivery|delivery failure|failed delivery|failed mail|failure report|delivery failed|mail failure|mail failed|permanent delivery failure|permanent failure|permanent fail|error mail|mail error|processing error|nondelivery report|ndn|ndr |mailer daemon)",
     "(could not be delivered|couldn t be delivered|could not deliver|not delivered|cannot be delivered|unable to deliver|can t be delivered|wasn t delivered|not be delivered|was not delivered|could not send|not be sent|message not sent|rejected by|message rejected|mail rejected|blocked|refused|message blocked)",
+    "(virus|malware|infected|banned|prohibited|dangerous|suspicious|spam|content|policy|attachment) (alert|found|detected|warning|violation|notification|in mail|in your|file|filename|blocked|rejected|removed)",
     "(delivery status notification|delivery notification|delivery report|status notification|delivery status|returned e mail|email bounce|bounce notification)",
     "(user unknown|mailbox full|unknown user|over quota|address unknown|recipient unknown|host unknown|unknown address|mail quota|wrong address|invalid address|invalid recipient|no such user)",
     "(zustellung|unzustellbar|nicht zugestellt|zustellfehler|fehlerhafte|zustellungs)",
     "(echec de|non distribu|non remis|retour de mail|erreur de livraison|message non)",
-    "(no entregado|devuelto|error de entrega|no se puede entregar|notificacion de estado|correo devuelto|entrega fallida)",
+    "(no entregado|devuelto|estado del envio|error de entrega|no se puede entregar|notificacion de estado|correo devuelto|entrega fallida)",
     "(nao entregue|devolvid|falha na entrega|falha de entrega|mensagem nao|erro no envio)",
     "(mancato recapito|mancata consegna|errore di consegna|messaggio non|avviso di mancata)",
     "(niet bezorgd|onbestelbaar|niet afgeleverd|niedostarczon|zwrot|nedorucitel|nedoruceno|kezbesithetetlen)",
@@ -188,7 +190,7 @@ function compileWords<Name extends string>(
       names.push(name);
       patterns.push(pattern);
     }
-  const search = compileTextSearch(patterns);
+  const search = compileTextSearch(patterns, GAP_MOST);
   return (text) => {
     const words = new Set<Name>();
     for (const number of search(foldText(text)).found) words.add(names[number] as Name);
