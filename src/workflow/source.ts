@@ -37,6 +37,8 @@ const MOST_PAUSE_MS = 30_000;
 /** An answer without records that did not wait is followed by a pause: a server that cannot let anybody wait is not to be hammered. */
 const QUICK_MS = 100;
 const QUIET_PAUSE_MS = 500;
+/** A server that is started again and again from one copy lives longer than this. */
+const LIFE_MS = 5 * 60_000;
 /** That all is well is written down this often. */
 const NOTE_MS = 60_000;
 
@@ -66,6 +68,8 @@ export async function pullSource(deps: SourceDeps, address: string, signal: Abor
   let taking: Taking | null = null;
   /** Everything before is in the database. */
   let committed = 0;
+  /** Where the server last said that its log goes on. */
+  let resumed = { to: -1, at: 0 };
 
   async function ask(at: Cursor): Promise<Answered> {
     const { secret, pullWaitMs: waitMs } = deps;
@@ -137,6 +141,12 @@ export async function pullSource(deps: SourceDeps, address: string, signal: Abor
   /** What the copy had was counted before it was put back, what came since is counted now; in between hits may be missing. */
   async function resume({ log: name, position }: Cursor, to: number): Promise<void> {
     await abandon();
+    // One server says so once in a life. Two with one log behind one address would say so again and again, and be counted as often.
+    if (to === resumed.to && clock.monotonic() - resumed.at < LIFE_MS) {
+      await told.away("its log ends here and there: are there several servers behind this address?");
+      return pause(clock, backoff.next(), signal);
+    }
+    resumed = { to, at: clock.monotonic() };
     const moved = await consolidator.turnBack(name, position, to);
     const facts = { log: name, position, resumed: to };
     if (moved) log.error(facts, "the tracking log ends before what was pulled from it: an old copy was put back");

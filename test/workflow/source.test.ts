@@ -176,6 +176,22 @@ describe("a log", () => {
     expect(await counted()).toEqual(upTo(60));
   });
 
+  test("that two servers behind one address have is not counted again and again", async () => {
+    const other = openFakeLog(`log-${run}`);
+    log.append(clicks(0, 40));
+    other.append(clicks(0, 10));
+    other.resume = other.end;
+    let turn = 0;
+    const ask: SourceDeps["ask"] = (request) => (turn++ % 2 === 0 ? log : other).ask(request);
+    await pulling({ ask });
+    await until(async () => (await trackingSources(db.sql))[0]?.trouble.includes("several servers"));
+    const { length } = await counted();
+    expect(length).toBeLessThanOrEqual(40 + 30);
+    const asked = turn;
+    await until(() => turn > asked + 6);
+    expect(await counted()).toHaveLength(length);
+  });
+
   test("that is born anew while the one before is being counted is acknowledged as far as it is counted itself", async () => {
     const gates: PromiseWithResolvers<void>[] = [];
     const fence = await raiseFence(db.sql, epoch + 1);
