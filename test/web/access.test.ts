@@ -7,6 +7,8 @@ import { openTestApi } from "../support/api.ts";
 const clock = handClock(Date.now());
 const api = await openTestApi({ web: { requestsPerSecond: 50 } }, { clock, metrics: async () => "postilion_up 1\n" });
 const strict = await openTestApi({}, { clock });
+let scarce = "";
+const busy = await openTestApi({}, { load: { scarce: () => scarce, enter() {}, leave() {}, close() {} } });
 
 const ROUTES: [string, string, Scope][] = [
   ["POST", "/v1/deliveries", "deliveries:write"],
@@ -158,9 +160,6 @@ test("what is not there is told as a problem document", async () => {
 });
 
 test("where there is no room for requests they are sent away at once, with when to come again", async () => {
-  let scarce = "";
-  const load = { scarce: () => scarce, enter() {}, leave() {}, close() {} };
-  const busy = await openTestApi({}, { load });
   expect((await busy.get("/v1/deliveries")).status).toBe(200);
   scarce = "the event loop is late";
   const answer = await busy.get("/v1/deliveries");
