@@ -80,7 +80,10 @@ async function run(options: {
   const addresses = domains.flatMap((domain) => Array.from({ length: 5 }, (_, i) => `p${i}@${domain}`));
   const { id } = await putDelivery(db.sql, { addresses, retry: [3600] });
   await db.sql.notify(CHANNELS.work, String(id));
-  await until(async () => (await statuses(id)).every(({ status }) => status !== 0), { what: "all to be tried" });
+  await until(async () => (await statuses(id)).every(({ status }) => status !== 0), {
+    what: "all to be tried",
+    timeoutMs: 45_000,
+  });
   return { sink, id };
 }
 

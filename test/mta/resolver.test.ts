@@ -81,7 +81,7 @@ let trustAd = false;
 function open(parts: Partial<DnsSettings> = {}, clock: Clock = systemClock): Resolver {
   const defaults = parseSettings({}).mta.dns;
   return openResolver(
-    { ...defaults, timeoutMs: 100, tries: 1, servers: [`127.0.0.1:${server.port}`], trustAd, ...parts },
+    { ...defaults, timeoutMs: 400, tries: 1, servers: [`127.0.0.1:${server.port}`], trustAd, ...parts },
     clock,
   );
 }

@@ -34,7 +34,7 @@ afterEach(async () => {
   await second.close();
 });
 
-function open(servers = [server.port], tries = 1, timeoutMs = 150): Dns {
+function open(servers = [server.port], tries = 1, timeoutMs = 400): Dns {
   return openValidatingDns({ servers: servers.map((port) => `127.0.0.1:${port}`), timeoutMs, tries }, systemClock);
 }
 
