@@ -25,7 +25,7 @@ afterAll(async () => {
 test.each<[string, (pid: number) => void]>([
   ["SIGTERM to npm", (pid) => process.kill(pid, "SIGTERM")],
   ["Ctrl-C at a terminal", (pid) => process.kill(-pid, "SIGINT")],
-])("%s drains, and nothing is left behind", { timeout: 60_000 }, async (_name, end) => {
+])("%s drains, and nothing is left behind", { timeout: 120_000 }, async (_name, end) => {
   const environment = Object.entries(process.env).filter(([name]) => !name.startsWith("POSTILION_"));
   const child = spawn("npm", ["start"], {
     cwd: join(import.meta.dirname, "../.."),
@@ -39,7 +39,7 @@ test.each<[string, (pid: number) => void]>([
     stream.setEncoding("utf8").on("data", (text: string) => (output += text));
   // Not before its last process has let go of the pipes.
   const closed = once(child, "close");
-  await until(() => output.includes("Postilion is ready") || child.exitCode !== null, { timeoutMs: 40_000 });
+  await until(() => output.includes("Postilion is ready") || child.exitCode !== null, { timeoutMs: 60_000 });
   expect(output).toContain("Postilion is ready");
   end(child.pid!);
   expect(await closed, output).toEqual([0, null]);

@@ -53,7 +53,7 @@ describe.skipIf(CHROMIUM === "")("a shop's page", () => {
     [true, 7],
     [false, 0],
   ])("tells of a visit and a purchase; cookies: %s", async (visitorCookie, message) => {
-    const server = await openTestRedirector({ settings: { visitorCookie } });
+    const server = await openTestRedirector({ settings: { visitorCookie, strayVisits: true } });
     onTestFinished(() => server.close());
     const base = "https://t.example.com";
     expect(SNIPPET.split(base)).toHaveLength(3);

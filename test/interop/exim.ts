@@ -67,7 +67,7 @@ export async function openExim(domains: readonly string[]): Promise<Receiver> {
   };
   try {
     const greets = async (): Promise<boolean> => ((await talkTo("127.0.0.1", port)).close(), true);
-    await until(greets, { what: "Exim to greet", timeoutMs: 30_000 });
+    await until(greets, { what: "Exim to greet", timeoutMs: 60_000 });
   } catch (error) {
     await close();
     throw error;

@@ -56,7 +56,7 @@ export async function openPostfix(domains: readonly string[]): Promise<Receiver 
   try {
     await until(async () => ((await talkTo("127.0.0.1", port)).close(), true), {
       what: "Postfix to greet",
-      timeoutMs: 30_000,
+      timeoutMs: 60_000,
     });
   } catch (error) {
     await close();

@@ -60,7 +60,7 @@ export async function openMtaProcess(options: MtaProcessOptions): Promise<MtaPro
     },
   };
   try {
-    await until(() => over() || log.includes("mta is claiming"), { what: "the mta to start", timeoutMs: 20_000 });
+    await until(() => over() || log.includes("mta is claiming"), { what: "the mta to start", timeoutMs: 60_000 });
     if (over()) throw new Error(`the mta ended at its start: ${log}`);
   } catch (error) {
     await opened.close();

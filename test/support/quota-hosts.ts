@@ -96,7 +96,7 @@ export async function openQuotaHosts(options: QuotaHostsOptions): Promise<QuotaH
       const over = (): boolean => child.exitCode !== null || child.signalCode !== null;
       await until(() => over() || (logs.get(name) ?? "").slice(before).includes(ready), {
         what: `${name} to start`,
-        timeoutMs: 30_000,
+        timeoutMs: 60_000,
       });
       if (over()) throw new Error(`${name} ended at its start: ${logs.get(name)}`);
     }

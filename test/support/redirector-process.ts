@@ -62,7 +62,7 @@ export async function openRedirectorProcess(redirector: object = {}, folder = ""
       stream?.setEncoding("utf8").on("data", (text: string) => (log += text));
     const over = (): boolean => own.exitCode !== null || own.signalCode !== null;
     const listens = (): boolean => log.includes("the redirection server listens", from);
-    await until(() => over() || listens(), { what: "the redirection server to listen", timeoutMs: 20_000 });
+    await until(() => over() || listens(), { what: "the redirection server to listen", timeoutMs: 60_000 });
     if (over()) throw new Error(`the redirection server ended at its start: ${log.slice(from)}`);
   }
 

@@ -41,7 +41,7 @@ export async function openStatProcess(settings: object, databaseUrl: string): Pr
     },
   };
   try {
-    await until(() => port > 0 || over(), { what: "the statistics server to listen", timeoutMs: 20_000 });
+    await until(() => port > 0 || over(), { what: "the statistics server to listen", timeoutMs: 60_000 });
     if (over()) throw new Error(`the statistics server ended at its start: ${log}`);
   } catch (error) {
     await opened.close();

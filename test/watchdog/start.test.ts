@@ -57,7 +57,7 @@ function launch(programs: readonly string[]): Appliance {
   child.on("message", (said) => (message = said as ApplianceReady));
   const end = once(child, "exit").then(([code, signal]) => (signal ?? code) as number | string);
   const ready = async (): Promise<ApplianceReady> => {
-    await until(() => message !== undefined || child.exitCode !== null, { what: "ready", timeoutMs: 25_000 });
+    await until(() => message !== undefined || child.exitCode !== null, { what: "ready", timeoutMs: 50_000 });
     if (message === undefined) throw new Error(output);
     return message;
   };
