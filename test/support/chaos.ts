@@ -43,6 +43,7 @@ export async function chaosRun(options: ChaosOptions): Promise<ChaosResult> {
   const folder = await mkdtemp(join(tmpdir(), "postilion-chaos-"));
   await chmod(folder, 0o755);
   const taken = new Map<string, number>();
+  let arrived = 0;
   const host = await openHost({
     name: "mx.example",
     address: "127.0.0.1",
@@ -50,6 +51,7 @@ export async function chaosRun(options: ChaosOptions): Promise<ChaosResult> {
     manners: { ...POLITE, latencyMs: 4 },
     certificate: null,
     accept: ({ to }) => {
+      arrived += to.length;
       for (const address of to) taken.set(address, (taken.get(address) ?? 0) + 1);
     },
   });
@@ -70,10 +72,20 @@ export async function chaosRun(options: ChaosOptions): Promise<ChaosResult> {
     await writeFile(config, settings(folder, host.port, stat));
     let kills = 0;
     const draw = draws(options.seed);
+    // However fast the machine is, most kills come in the thick of its work, and the work lasts for all of them.
+    const portion = Math.floor(options.recipients / (options.kills + 2));
     while (kills < options.kills && (await settled(sql, id)) < options.recipients) {
       mta = launch(config, url);
-      // From the middle of its start to the thick of its work.
-      await new Promise((resolve) => setTimeout(resolve, 300 + draw(1500)));
+      if (draw(4) === 0) await pause(200 + draw(800));
+      else {
+        const enough = arrived + 1 + draw(portion);
+        const running = mta;
+        await until(() => arrived >= enough || running.exitCode !== null, {
+          what: "messages to be sent before the next kill",
+          timeoutMs: 60_000,
+        });
+        await pause(draw(30));
+      }
       await kill(mta);
       kills++;
     }
@@ -121,6 +133,10 @@ function settings(folder: string, port: number, stat: TestStat): string {
       threads: 1,
     },
   });
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 function launch(config: string, databaseUrl: string): ChildProcess {
