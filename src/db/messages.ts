@@ -1,6 +1,7 @@
 /** Messages read back: pages of a delivery, one with its events, and the writing of a single transactional one. */
 import type { EventType, MessageStatus } from "../model/delivery.ts";
 import { EVENT_TYPES, PRIORITIES, statusName, statusNumber } from "../model/delivery.ts";
+import { harmless } from "../model/harmless.ts";
 import type { TrackingKind, VisitorClass } from "../model/tracking.ts";
 import { ruleText, type Uncounted } from "../model/visitor.ts";
 import type { NewDelivery } from "./deliveries.ts";
@@ -189,7 +190,7 @@ const TYPE_OF_KIND: Partial<Record<TrackingKind, EventType>> = {
 function reaction(hit: TrackingEvent): EventRecord {
   const { at, kind, link, ip, userAgent, uncounted } = hit;
   return {
-    ...event(TYPE_OF_KIND[kind]!, at, kind === "unsubscribe" ? hit.hint : ruleText(hit.rule)),
+    ...event(TYPE_OF_KIND[kind]!, at, kind === "unsubscribe" ? harmless(hit.hint, 20) : ruleText(hit.rule)),
     class: hit.class,
     link,
     ip,
