@@ -67,6 +67,8 @@ export interface TrackingLogOptions {
 
 const SWEEP_MS = 10_000;
 const SHOUT_MS = 60_000;
+/** A workflow asks again within a minute. */
+const UNPULLED_MS = 10 * 60_000;
 /** Of the bound; so that removing the oldest segment is never removing all. */
 const SEGMENT_SHARE = 8;
 
@@ -84,6 +86,9 @@ export async function openTrackingLog(options: TrackingLogOptions): Promise<Trac
   let given = began;
   let dropped = 0;
   let shoutedAt = Number.NEGATIVE_INFINITY;
+  let askedAt = clock.monotonic();
+  /** When it was said last that nobody asks. */
+  let missedAt = askedAt;
   let tidying: Promise<void> = Promise.resolve();
 
   const unpulled = (): number => Math.max(0, segments.end - Math.max(pulled, segments.list[0]?.base ?? 0));
@@ -121,8 +126,16 @@ export async function openTrackingLog(options: TrackingLogOptions): Promise<Trac
   }
 
   function shout(): void {
-    if (!alarm() || clock.monotonic() - shoutedAt < SHOUT_MS) return;
-    shoutedAt = clock.monotonic();
+    const now = clock.monotonic();
+    if (unpulled() > 0 && now - Math.max(askedAt, missedAt) >= UNPULLED_MS) {
+      missedAt = now;
+      log.error(
+        { unpulled: unpulled(), sinceMs: Math.round(now - askedAt) },
+        "nobody pulls the tracking log: hits are not counted, and who unsubscribed goes on getting mail",
+      );
+    }
+    if (!alarm() || now - shoutedAt < SHOUT_MS) return;
+    shoutedAt = now;
     log.error(
       { unpulled: unpulled(), most: options.logBytes },
       "the tracking log is nearly full and nobody pulls it: the oldest hits will be removed unless the workflow module comes for them",
@@ -159,6 +172,7 @@ export async function openTrackingLog(options: TrackingLogOptions): Promise<Trac
     id,
     append: writer.append,
     async read(after, mostRecords) {
+      askedAt = clock.monotonic();
       if (after > given) return null;
       const piece = await readPiece(segments, disk, after, mostRecords);
       given = Math.max(given, piece.next);

@@ -132,6 +132,26 @@ describe("rotation and bounds", () => {
     expect(folder.log.facts).toMatchObject({ unpulled: 0, alarm: false });
   });
 
+  test("nobody pulls for ten minutes: shouted, and again ten minutes later; not while somebody asks, or there is nothing", async () => {
+    const clock = handClock();
+    await folder.open({ clock });
+    await clock.advance(3_600_000);
+    const hit = folder.hit(1);
+    await clock.advance(0);
+    await until(async () => (await clock.advance(0), folder.log.facts.unpulled > 0));
+    await hit;
+    await folder.log.read(0, 1);
+    await clock.advance(590_000);
+    expect(folder.shouts).toEqual([]);
+    await clock.advance(20_000);
+    expect(folder.shouts).toEqual([expect.stringContaining("goes on getting mail")]);
+    await clock.advance(1_200_000);
+    expect(folder.shouts).toHaveLength(3);
+    folder.log.pulled(LINE);
+    await clock.advance(3_600_000);
+    expect(folder.shouts).toHaveLength(3);
+  });
+
   test("a segment is never more than an eighth of the bound", async () => {
     await folder.open({ segmentBytes: 1000 * LINE, logBytes: 16 * LINE });
     await folder.hits(1, 5);
