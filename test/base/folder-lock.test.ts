@@ -21,6 +21,9 @@ async function parentOf(child: string): Promise<number> {
   const parent = spawn("sh", ["-c", `${child} & echo $!; exec sleep 60`], { stdio: ["ignore", "pipe", "ignore"] });
   onTestFinished(() => void parent.kill("SIGKILL"));
   const [line] = (await once(parent.stdout, "data")) as [Buffer];
+  // Until then it is a shell, which asks.
+  const comm = (): string => readFileSync(`/proc/${parent.pid}/comm`, "utf8").trim();
+  await until(() => comm() === "sleep", { what: "the shell to be another program" });
   return Number(line.toString());
 }
 
