@@ -11,7 +11,7 @@ import { loadBounceRules } from "../config/bounce-rules-file.ts";
 import { loadSettings } from "../config/load.ts";
 import { type UnderstandPool, openUnderstandPool } from "../inmail/understand-pool.ts";
 import type { UnderstoodMail } from "../inmail/understand.worker.ts";
-import { BYTES_MOST } from "../inmail/understand/mime.ts";
+import { BYTES_MOST } from "../inmail/mime/split.ts";
 import { harmless } from "../model/harmless.ts";
 import { categoryOf } from "../model/verdict.ts";
 import { openLinesOut } from "./lines-out.ts";

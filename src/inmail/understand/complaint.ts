@@ -2,7 +2,7 @@
  * Complaints: a recipient pressed "this is spam". By RFC 5965, or as Hotmail does (the mail itself, under a subject), or as a notification in JSON. And what
  * looks like one and is none: failure reports after RFC 6591, and "not spam" (RFC 6430).
  */
-import { type Headers, addressesIn, readHeaders } from "./headers.ts";
+import { type Headers, addressesIn, readHeaders } from "../mime/headers.ts";
 import type { Opened } from "./opened.ts";
 import { subjectWordsIn } from "./words.ts";
 

@@ -2,7 +2,7 @@
 import type { BounceTable } from "../../model/bounce-rules.ts";
 import type { MailResult } from "./contract.ts";
 import { type Piece, judgeEvidence } from "./evidence.ts";
-import { addressesIn } from "./headers.ts";
+import { addressesIn } from "../mime/headers.ts";
 import type { Opened } from "./opened.ts";
 import { type Mentioned, mentionedIn, returnedTo, saidOf } from "./recipients.ts";
 import { resultOf } from "./result.ts";

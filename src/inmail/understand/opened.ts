@@ -2,11 +2,11 @@
  * A mail that came back, opened: its header, what it says to people, its parts for programs (delivery status, feedback, disposition), and what it returns
  * of the message it is about. What a person forwards or quotes is not opened: a report inside a message/rfc822 is somebody else's.
  */
-import { wordsToText } from "./octets.ts";
-import { partText } from "./part-text.ts";
-import { type Headers, addressesIn, readHeaders } from "./headers.ts";
-import { htmlText } from "./html-text.ts";
-import { type Part, splitMail } from "./mime.ts";
+import { wordsToText } from "../mime/octets.ts";
+import { partText } from "../mime/part-text.ts";
+import { type Headers, addressesIn, readHeaders } from "../mime/headers.ts";
+import { htmlText } from "../mime/html-text.ts";
+import { type Part, splitMail } from "../mime/split.ts";
 import { cutReturned } from "./returned.ts";
 import { DAEMON } from "./daemon.ts";
 

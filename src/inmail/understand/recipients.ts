@@ -3,7 +3,7 @@
  * line, stands alone, or follows the words that introduce one; then the lines about it. Our own addresses, postmasters and who may be asked are none.
  */
 import type { Opened } from "./opened.ts";
-import { addressesIn } from "./headers.ts";
+import { addressesIn } from "../mime/headers.ts";
 
 export interface Mentioned {
   readonly recipient: string;

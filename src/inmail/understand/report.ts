@@ -4,7 +4,7 @@ import type { SaidSource } from "../../model/said.ts";
 import type { MailResult } from "./contract.ts";
 import { judgeEvidence } from "./evidence.ts";
 import { ourAddresses, paragraphsOf, serverOf } from "./failures.ts";
-import { addressesIn } from "./headers.ts";
+import { addressesIn } from "../mime/headers.ts";
 import type { Opened } from "./opened.ts";
 import { mentionedIn, returnedTo, saidOf } from "./recipients.ts";
 import { resultOf } from "./result.ts";

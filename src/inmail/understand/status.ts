@@ -2,7 +2,7 @@
  * Delivery status (RFC 3464 §2) as mail servers write it: a block about the message, then one for each recipient. Many get it wrong (blank lines inside of
  * a block, none between blocks, no action, no type before the address), and all of them are read.
  */
-import { addressesIn } from "./headers.ts";
+import { addressesIn } from "../mime/headers.ts";
 
 export const ACTIONS = ["failed", "delayed", "delivered", "relayed", "expanded"] as const;
 export type Action = (typeof ACTIONS)[number];

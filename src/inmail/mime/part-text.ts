@@ -1,5 +1,5 @@
 /** The text of a part: its transfer encoding (RFC 2045 §6) undone, its character set read. */
-import type { Part } from "./mime.ts";
+import type { Part } from "./split.ts";
 import { octetsToText } from "./octets.ts";
 
 /** Characters of a decoded body: what programs write is short, what people attach is not read. */
