@@ -3,7 +3,7 @@
  * is used and complained of: refusing to send would hurt more than it protects.
  */
 import { createPrivateKey, randomBytes } from "node:crypto";
-import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { Fault } from "../base/faults.ts";
 import { type Log, silentLog } from "../base/log.ts";
@@ -30,19 +30,14 @@ export function loadTokenKeys(settings: Settings, log: Log = silentLog): TokenKe
   return parseTokenKeys(file, text);
 }
 
-/** Whether there are keys already, or `loadTokenKeys` would make them. */
-export function hasTokenKeys(settings: Settings): boolean {
-  return existsSync(tokenKeyFile(settings));
-}
-
 /**
- * The same while a process runs: a file that is gone is a Fault, for new keys in its place would be the end of every link and address that the
- * old ones signed.
+ * The same for who only uses them, and while a process runs: a file that is not there is a Fault, for new keys in its place would be the end of
+ * every link and address that the old ones signed.
  */
 export function rereadTokenKeys(settings: Settings, log: Log = silentLog): TokenKeyRing {
   const file = tokenKeyFile(settings);
   const text = read(file, log);
-  if (text === null) throw new Fault("KEY_UNREADABLE", `${file} is not there any more`);
+  if (text === null) throw new Fault("KEY_UNREADABLE", `${file} is not there`);
   return parseTokenKeys(file, text);
 }
 

@@ -10,7 +10,7 @@ import type { Log } from "../base/log.ts";
 import { openMetrics } from "../base/metrics.ts";
 import { withReleasers } from "../base/releasers.ts";
 import { openReread } from "../base/reread.ts";
-import { hasTokenKeys, loadTokenKeys, rereadTokenKeys } from "../config/keys.ts";
+import { rereadTokenKeys } from "../config/keys.ts";
 import type { Settings } from "../config/settings.ts";
 import { loadTrackingSecret, webOf } from "../config/tracking-place.ts";
 import { openHttpClient } from "../http/client.ts";
@@ -51,19 +51,13 @@ export function bareStart({
     const { redirector, tracking, dataDir } = settings;
     const folder = redirector.folder || join(dataDir, "redirector");
     const web = webOf(settings);
-    const made = !hasTokenKeys(settings);
-    loadTokenKeys(settings, log);
-    if (made)
-      log.warn(
-        {},
-        "there were no token keys, so new ones were made: links of other machines are not known here until their keys are copied",
-      );
     const secret = loadTrackingSecret(settings, log);
     const keys = openReread({
       what: "token keys",
       everyMs: KEYS_MS,
       clock,
       log,
+      // None are made: with keys of its own it would know no link that is out, look well, and be sent readers.
       read: () => rereadTokenKeys(settings, log),
       mark: ringMark,
     });

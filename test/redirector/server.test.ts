@@ -1,9 +1,14 @@
 /** The listening server and those who would hold it: with connections that say nothing, slowly, too much, or nonsense. */
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { Agent, get } from "node:http";
 import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import { silentLog } from "../../src/base/log.ts";
+import { settingsSchema } from "../../src/config/settings.ts";
+import { bareStart } from "../../src/redirector/start.ts";
 import { type Listener, type ListenerOptions, openListener } from "../../src/redirector/server.ts";
 import { link, openTestRedirector, sayRaw, token } from "../support/redirector.ts";
 import { until } from "../support/until.ts";
@@ -161,6 +166,22 @@ test("a drain lets come to its end what is under way, and nothing else", async (
   held[0]!();
   await closing;
   expect(waiting.heard).toMatch(/^HTTP\/1.1 200 /);
+});
+
+test("without keys it does not start: it would answer 404 to everybody, and look well", async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), "postilion-no-keys-"));
+  onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }));
+  const settings = settingsSchema.parse({
+    dataDir,
+    tracking: { url: "http://t.example.com" },
+    redirector: { port: 0 },
+  });
+  const started = bareStart({ settings, log: silentLog, clock: systemClock });
+  await expect(started).rejects.toMatchObject({
+    code: "KEY_UNREADABLE",
+    message: expect.stringContaining("token.json"),
+  });
+  expect(existsSync(join(dataDir, "keys/token.json"))).toBe(false);
 });
 
 test("a port that is in use is a fault", async () => {
