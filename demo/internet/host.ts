@@ -71,6 +71,9 @@ const IDLE_MS = 300_000;
 const MAX_LINE = 4096;
 const MAX_MESSAGE = 50 * 1024 * 1024;
 
+/** How much later than a new connection the end of an old one may be heard of. */
+const LATE_CLOSE_MS = 100;
+
 /** Resolves when it listens; rejects with the socket's error when it cannot. */
 export async function openHost(options: HostOptions): Promise<Host> {
   const { certificate, manners } = options;
@@ -82,14 +85,20 @@ export async function openHost(options: HostOptions): Promise<Host> {
     socket.once("close", () => open.delete(socket));
     // A peer that resets is an everyday thing; 'close' follows and there is nobody to tell.
     socket.on("error", () => socket.destroy());
-    if (manners.connections > 0 && open.size > manners.connections) {
+    const crowded = (): boolean => manners.connections > 0 && open.size > manners.connections;
+    const greet = (): void => {
+      shared.counts.connections++;
+      socket.setTimeout(IDLE_MS, () => socket.destroy());
+      converse(socket, shared, false);
+    };
+    if (!crowded()) return greet();
+    // One that was closed before this one came may be heard of after it: both are there in one turn of a busy loop.
+    setTimeout(() => {
+      if (socket.destroyed) return;
+      if (!crowded()) return greet();
       shared.counts.refused++;
       socket.end(`421 4.7.0 ${options.name} too many connections from you, try later\r\n`);
-      return;
-    }
-    shared.counts.connections++;
-    socket.setTimeout(IDLE_MS, () => socket.destroy());
-    converse(socket, shared, false);
+    }, LATE_CLOSE_MS);
   });
   await listen(server, options);
   const bound = server.address();
