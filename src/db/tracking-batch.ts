@@ -140,7 +140,7 @@ export function packBatch(batch: Batch): PackedBatch {
     rows: packRows(rows),
     newReactions: packReactions(batch.reactions, true),
     reactions: packReactions(batch.reactions, false),
-    links: columns(batch.links, ["deliveryId", "link", "kind", "period", "person", "machine"]),
+    links: columns(inOrder(batch.links), ["deliveryId", "link", "kind", "period", "person", "machine"]),
     deliveries: {
       ...columns(batch.deliveries, ["deliveryId", "who", ...DELIVERY_SUMS]),
       amount: arrayText(batch.deliveries.map(({ amount }) => amount.toFixed(4))),
@@ -157,6 +157,13 @@ export function packBatch(batch: Batch): PackedBatch {
     missingOctets: damage.reduce((n, { records, octets }) => n + (records === 0 ? octets : 0), 0),
     advance: batch.advance,
   };
+}
+
+/** As they stand in the index. */
+function inOrder(links: readonly LinkSum[]): LinkSum[] {
+  return [...links].sort(
+    (a, b) => a.deliveryId - b.deliveryId || a.link - b.link || a.kind - b.kind || a.period - b.period,
+  );
 }
 
 function columns<T, K extends keyof T & string>(all: readonly T[], names: readonly K[]): Columns<K> {
