@@ -98,7 +98,7 @@ describe("of several machines", () => {
       sql,
       redirectors: ["http://r"],
       server: "frozen",
-      leaderMs: 600,
+      leaderMs: 1500,
       secret: "s",
       pullRecords: 50,
       pullWaitMs: 100,
@@ -107,8 +107,9 @@ describe("of several machines", () => {
       random: Math.random,
       counted: () => {},
     });
-    await until(() => frozen.leads);
-    const other = workflow("other");
+    // Behind its epoch in the fence.
+    await until(() => log.asked.length > 0);
+    const other = workflow("other", { leaderMs: 1500 });
     // Its commit is held back in the database, as long as the other takes to lead.
     await db.sql.begin(async (tx) => {
       await tx`select 1 from tracking_fence for share`;
