@@ -16,6 +16,8 @@ const LONG = [
   "test/demo/demo",
   "test/cli/main",
   "test/stat/server-killed",
+  "test/workflow/source",
+  "test/mta/mta.test",
 ];
 
 function rank(path: string): number {
